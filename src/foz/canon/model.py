@@ -1,0 +1,80 @@
+"""
+Models and the targets that stand behind them: facts only.
+
+A model is a public name. Its targets are tried in order; where weights are given,
+the first is drawn by weight among those of the same rank.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from foz.canon.money import Rates
+from foz.canon.request import Operation
+
+
+class Placement(StrEnum):
+    """Who serves it: `gpu` is us, on this machine or a node; `api` is a vendor."""
+
+    GPU = "gpu"
+    API = "api"
+
+
+class Capability(StrEnum):
+    """What a request may need and a target may be unable to do."""
+
+    TOOLS = "tools"
+    IMAGES = "images"
+    AUDIO = "audio"
+    FILES = "files"
+    JSON_SCHEMA = "json_schema"
+    LOGPROBS = "logprobs"
+    REASONING = "reasoning"
+
+
+class Profile(Struct, frozen=True):
+    """What a model family can do. `lacks` are needs known to fail there; what is not listed is tried."""
+
+    operations: frozenset[Operation] = frozenset(Operation)
+    lacks: frozenset[str] = frozenset()
+    context: int | None = None
+    max_output: int | None = None
+
+
+class Patience(Struct, frozen=True):
+    """How long to wait for a target, in seconds."""
+
+    connect: float = 5.0
+    first_byte: float = 120.0
+    idle: float = 60.0
+    total: float = 600.0
+
+
+class Target(Struct, frozen=True):
+    """One way to serve a model: a provider and what it calls the model."""
+
+    provider: str
+    model: str
+    placement: Placement = Placement.API
+    rank: int = 0
+    weight: float = 1.0
+    profile: Profile = Profile()
+    rates: Rates | None = None
+    patience: Patience = Patience()
+    resend: bool = False
+    """True where a request that timed out after it was sent may be sent again, here or elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """`provider/model`, as in the ledger and the metrics."""
+        return f"{self.provider}/{self.model}"
+
+
+class Model(Struct, frozen=True):
+    """A public name and what serves it."""
+
+    name: str
+    targets: tuple[Target, ...]
+    created: int = 0
+    owner: str = "foz"
+    description: str | None = None

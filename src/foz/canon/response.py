@@ -1,0 +1,189 @@
+"""A whole answer: the fold of its events, and nothing else makes one. `unfold` is the way back."""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Raw, Struct
+
+from foz.canon.content import ToolCall
+from foz.canon.event import (
+    CallGrew,
+    CallOpened,
+    ChoiceFinished,
+    Event,
+    Finished,
+    Measured,
+    Reason,
+    ReasoningGrew,
+    RefusalGrew,
+    Started,
+    TextGrew,
+    TokenLogprob,
+    VendorSaid,
+)
+from foz.canon.usage import Usage
+
+Vendor = dict[str, dict[str, Raw]]
+
+
+class ReasoningBlock(Struct, frozen=True):
+    """One block of thinking, closed by its signature where the vendor signs."""
+
+    text: str = ""
+    signature: str | None = None
+    sealed: str | None = None
+
+
+class Choice(Struct, frozen=True):
+    """One answer of several."""
+
+    text: str | None = None
+    refusal: str | None = None
+    reasoning: tuple[ReasoningBlock, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
+    reason: Reason | None = None
+    detail: str | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    refusal_logprobs: tuple[TokenLogprob, ...] = ()
+    vendor: Vendor = {}
+
+
+class Response(Struct, frozen=True):
+    """What the target said, whole."""
+
+    id: str
+    model: str
+    created: int
+    choices: tuple[Choice, ...]
+    usage: Usage | None = None
+    vendor: Vendor = {}
+    usage_vendor: Vendor = {}
+
+
+class EmbedResponse(Struct, frozen=True):
+    """Vectors in the order of the inputs."""
+
+    model: str
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage | None = None
+    vendor: Vendor = {}
+
+
+class _Growing:
+    """One choice while its events come in."""
+
+    def __init__(self) -> None:
+        self.text: list[str] | None = None
+        self.refusal: list[str] | None = None
+        self.reasoning: list[ReasoningBlock] = []
+        self.open_block = False
+        self.calls: dict[int, tuple[str, str, list[str]]] = {}
+        self.reason: Reason | None = None
+        self.detail: str | None = None
+        self.logprobs: list[TokenLogprob] = []
+        self.refusal_logprobs: list[TokenLogprob] = []
+        self.vendor: Vendor = {}
+
+    def think(self, event: ReasoningGrew) -> None:
+        if event.sealed is not None:
+            self.reasoning.append(ReasoningBlock(event.text, event.signature, event.sealed))
+            self.open_block = False
+            return
+        if self.open_block:
+            last = self.reasoning[-1]
+            self.reasoning[-1] = ReasoningBlock(last.text + event.text, event.signature)
+        else:
+            self.reasoning.append(ReasoningBlock(event.text, event.signature))
+        self.open_block = event.signature is None
+
+    def choice(self) -> Choice:
+        return Choice(
+            text=None if self.text is None else "".join(self.text),
+            refusal=None if self.refusal is None else "".join(self.refusal),
+            reasoning=tuple(self.reasoning),
+            calls=tuple(ToolCall(id, name, "".join(pieces)) for _, (id, name, pieces) in sorted(self.calls.items())),
+            reason=self.reason,
+            detail=self.detail,
+            logprobs=tuple(self.logprobs),
+            refusal_logprobs=tuple(self.refusal_logprobs),
+            vendor=self.vendor,
+        )
+
+
+def _grow(growing: _Growing, event: Event) -> None:
+    match event:
+        case TextGrew(text=text, logprobs=logprobs):
+            growing.text = growing.text or []
+            growing.text.append(text)
+            growing.logprobs.extend(logprobs)
+        case RefusalGrew(text=text, logprobs=logprobs):
+            growing.refusal = growing.refusal or []
+            growing.refusal.append(text)
+            growing.refusal_logprobs.extend(logprobs)
+        case ReasoningGrew():
+            growing.think(event)
+        case CallOpened(index=index, id=id, name=name):
+            growing.calls[index] = (id, name, [])
+        case CallGrew(index=index, arguments=arguments):
+            growing.calls[index][2].append(arguments)
+        case VendorSaid(dialect=dialect, fields=fields):
+            growing.vendor = {**growing.vendor, dialect: {**growing.vendor.get(dialect, {}), **fields}}
+        case ChoiceFinished(reason=reason, detail=detail):
+            growing.reason, growing.detail = reason, detail
+        case _:
+            pass
+
+
+def fold(events: Iterable[Event]) -> Response:
+    """The answer that these events make. Raises ValueError where they do not start or never finish."""
+    started: Started | None = None
+    usage: Measured | None = None
+    finished = False
+    growing: dict[int, _Growing] = {}
+    for event in events:
+        match event:
+            case Started():
+                started = event
+            case Measured():
+                usage = event
+            case Finished():
+                finished = True
+            case _:
+                _grow(growing.setdefault(event.choice, _Growing()), event)
+    if started is None or not finished:
+        msg = "an answer needs its first and its last event"
+        raise ValueError(msg)
+    return Response(
+        id=started.id,
+        model=started.model,
+        created=started.created,
+        choices=tuple(growing[index].choice() for index in sorted(growing)),
+        usage=usage.usage if usage else None,
+        vendor=started.vendor,
+        usage_vendor=usage.vendor if usage else {},
+    )
+
+
+def _unfold_choice(index: int, choice: Choice) -> Iterator[Event]:
+    for block in choice.reasoning:
+        yield ReasoningGrew(block.text, index, block.signature, block.sealed)
+    if choice.text is not None:
+        yield TextGrew(choice.text, index, choice.logprobs)
+    if choice.refusal is not None:
+        yield RefusalGrew(choice.refusal, index, choice.refusal_logprobs)
+    for position, call in enumerate(choice.calls):
+        yield CallOpened(position, call.id, call.name, index)
+        yield CallGrew(position, call.arguments, index)
+    for dialect, fields in choice.vendor.items():
+        yield VendorSaid(dialect, fields, index)
+    if choice.reason is not None:
+        yield ChoiceFinished(choice.reason, index, choice.detail)
+
+
+def unfold(response: Response) -> Iterator[Event]:
+    """The shortest stream that folds to this response."""
+    yield Started(response.id, response.model, response.created, response.vendor)
+    for index, choice in enumerate(response.choices):
+        yield from _unfold_choice(index, choice)
+    if response.usage is not None:
+        yield Measured(response.usage, response.usage_vendor)
+    yield Finished()

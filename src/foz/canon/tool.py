@@ -1,0 +1,22 @@
+"""Tools that a model may call."""
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+
+class ToolSpec(Struct, frozen=True):
+    """A function the caller offers. `schema` is its JSON schema, verbatim."""
+
+    name: str
+    description: str | None = None
+    schema: Raw | None = None
+    strict: bool | None = None
+
+
+class ToolChoice(Struct, frozen=True):
+    """`named` calls `name`; `allowed` lists the only tools that may be called (empty: all)."""
+
+    mode: Literal["auto", "none", "required", "named"] = "auto"
+    name: str | None = None
+    allowed: tuple[str, ...] = ()

@@ -1,0 +1,15 @@
+"""Token counts: integers only; None is unknown, which is not zero."""
+
+from msgspec import Struct
+
+
+class Usage(Struct, frozen=True):
+    """What one answer took. `input` includes `cached`; `output` includes `reasoning`."""
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+    cache_written: int | None = None
+    reasoning: int | None = None
+    estimated: bool = False
+    """True where the target did not say and we counted by rule of thumb."""

@@ -1,0 +1,43 @@
+"""What assembly binds: targets to codecs and connections, names to models."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from foz.canon.model import Model, Target
+from foz.canon.request import Operation
+from foz.ports.codec import Speech
+from foz.ports.upstream import Upstream
+
+
+class Line:
+    """Everything needed to ask one provider."""
+
+    __slots__ = ("forwards", "speech", "upstream")
+
+    def __init__(
+        self, upstream: Upstream, speech: Mapping[Operation, Speech], forwards: tuple[bytes, ...] = ()
+    ) -> None:
+        self.upstream = upstream
+        self.speech = speech
+        self.forwards = forwards
+        """Prefixes of the caller's header names that go along to this provider."""
+
+
+class Directory(Protocol):
+    """One immutable snapshot of models and lines, swapped whole on reload."""
+
+    def find(self, name: str) -> Model | None:
+        """A model by its public name, or by `provider/rest` where the provider is configured."""
+        ...
+
+    def closest(self, name: str) -> Sequence[str]:
+        """Up to three public names like this one."""
+        ...
+
+    def models(self) -> Sequence[Model]:
+        """All public models, by name."""
+        ...
+
+    def line(self, target: Target) -> Line:
+        """How to reach a target."""
+        ...

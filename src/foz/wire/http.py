@@ -1,0 +1,38 @@
+"""HTTP messages as values: what we are asked, what we ask, what is answered."""
+
+from msgspec import Struct
+
+Headers = tuple[tuple[bytes, bytes], ...]
+"""Names in lower case."""
+
+
+class Call(Struct, frozen=True):
+    """A request. For upstreams `path` is relative to the provider's base URL."""
+
+    method: str
+    path: str
+    headers: Headers = ()
+    body: bytes = b""
+    query: str = ""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header, by its lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Reply(Struct, frozen=True):
+    """A whole answer."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header, by its lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
