@@ -39,6 +39,8 @@ class Skin(Protocol):
 
     name: str
     routes: tuple[Route, ...]
+    relays: str
+    """The dialect whose bytes this skin passes unchanged; empty where it wraps them in an envelope."""
 
     def codec(self, operation: Operation) -> ServerCodec:
         """The dialect's server role for an operation of this skin."""

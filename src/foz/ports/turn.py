@@ -1,0 +1,22 @@
+"""One request as it came through a door, before the core has looked at it."""
+
+from msgspec import Struct
+
+from foz.canon.principal import Principal
+from foz.canon.request import Attribution, Operation
+from foz.ports.codec import ServerCodec
+from foz.ports.skin import Skin
+from foz.wire.http import Headers
+
+
+class Turn(Struct, frozen=True):
+    """Who asks what, through which skin. `headers` are kept for providers that take some of them along."""
+
+    skin: Skin
+    operation: Operation
+    codec: ServerCodec
+    body: bytes
+    headers: Headers
+    principal: Principal
+    attribution: Attribution
+    request_id: str
