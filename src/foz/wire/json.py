@@ -23,7 +23,10 @@ def encode(value: Any) -> bytes:
 
 
 def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
-    """Whether brackets nest deeper than the limit. Broken JSON may get either answer: decoding refuses it."""
+    """
+    Whether brackets nest deeper than the limit. Broken JSON may get either answer, since decoding refuses it,
+    but not False where it nests twice as deep: decoding would run out of stack before it comes to the break.
+    """
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
     if body.count(b'"') > 2 * MAX_STRINGS:
@@ -36,6 +39,6 @@ def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
             return False
         peeled = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if len(peeled) == len(brackets):
-            return False
+            return len(peeled) > limit
         brackets = peeled
     return bool(brackets)
