@@ -1,9 +1,8 @@
-"""The connection to whoever asked, as the pipeline sees it."""
+"""The connection to whoever asked, as the pipeline sees it. Statuses and headers are the door's and the skin's."""
 
 from typing import Protocol
 
 from foz.ports.upstream import UpstreamAnswer
-from foz.wire.http import Headers, Reply
 
 
 class Caller(Protocol):
@@ -12,12 +11,12 @@ class Caller(Protocol):
     a caller that does not keep up pauses the answer that feeds them.
     """
 
-    def reply(self, reply: Reply) -> None:
+    def whole(self, body: bytes) -> None:
         """A whole answer."""
         ...
 
-    def start(self, status: int, headers: Headers) -> None:
-        """The head of a streamed answer."""
+    def start(self) -> None:
+        """A streamed answer begins; its head goes out with the first piece."""
         ...
 
     def write(self, piece: bytes) -> None:

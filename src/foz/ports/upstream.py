@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from foz.canon.model import Patience
-from foz.wire.http import Call, Headers
+from foz.wire.http import Call, Headers, Reply
 
 
 class UpstreamAnswer(Protocol):
@@ -18,7 +18,7 @@ class UpstreamAnswer(Protocol):
     status: int
     headers: Headers
 
-    async def body(self, limit: int) -> bytes:
+    async def whole(self, limit: int) -> Reply:
         """All of it. Raises Cut, Timeout, or Garbled beyond the limit."""
         ...
 

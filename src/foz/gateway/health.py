@@ -1,0 +1,88 @@
+"""
+A breaker for each target, as a table of transitions.
+
+closed --failure x N in a row--> open --cool-down passes--> half_open --success--> closed
+                                  ^------------- failure -----------------'
+
+While open a target is not asked; half open lets one request through to see. Each failed look doubles the cool-down.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Phase = Literal["closed", "open", "half_open"]
+
+
+class BreakerPolicy(Struct, frozen=True):
+    """After how many failures in a row, and how long to stay away, in seconds."""
+
+    failures: int = 5
+    cool_down: float = 5.0
+    longest: float = 300.0
+
+
+class Breaker(Struct, frozen=True):
+    """A target's standing. `until` is in monotonic seconds."""
+
+    phase: Phase = "closed"
+    failures: int = 0
+    until: float = 0.0
+    cool_down: float = 0.0
+
+
+CLOSED = Breaker()
+
+
+def failed(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:
+    """The target failed us."""
+    if breaker.phase == "half_open":
+        cool_down = min(breaker.cool_down * 2, policy.longest)
+        return Breaker("open", breaker.failures + 1, now + cool_down, cool_down)
+    failures = breaker.failures + 1
+    if breaker.phase == "closed" and failures < policy.failures:
+        return Breaker("closed", failures)
+    cool_down = breaker.cool_down or policy.cool_down
+    return Breaker("open", failures, now + cool_down, cool_down)
+
+
+def looked(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:
+    """A request is let through to an open breaker whose time has come; others stay away for one cool-down more."""
+    return Breaker("half_open", breaker.failures, now + breaker.cool_down, breaker.cool_down or policy.cool_down)
+
+
+def passes(breaker: Breaker, now: float) -> bool:
+    """Whether a request may be sent."""
+    return breaker.phase == "closed" or now >= breaker.until
+
+
+class Health:
+    """The breakers of all targets. A target that does well costs a dict lookup that finds nothing."""
+
+    def __init__(self, policy: BreakerPolicy) -> None:
+        self._policy = policy
+        self._breakers: dict[str, Breaker] = {}
+
+    def allows(self, target: str, now: float) -> bool:
+        """Whether the target may be asked."""
+        breaker = self._breakers.get(target)
+        return breaker is None or passes(breaker, now)
+
+    def asked(self, target: str, now: float) -> Phase | None:
+        """The target is about to be asked; the phase it is in now, where that changes."""
+        breaker = self._breakers.get(target)
+        if breaker is None or breaker.phase == "closed":
+            return None
+        self._breakers[target] = looked(breaker, self._policy, now)
+        return "half_open"
+
+    def did_well(self, target: str) -> Phase | None:
+        """The target answered; the phase it is in now, where that changes."""
+        breaker = self._breakers.pop(target, None)
+        return None if breaker is None or breaker.phase == "closed" else "closed"
+
+    def did_fail(self, target: str, now: float) -> Phase | None:
+        """The target failed; the phase it is in now, where that changes."""
+        before = self._breakers.get(target, CLOSED)
+        after = self._breakers[target] = failed(before, self._policy, now)
+        return None if after.phase == before.phase else after.phase
