@@ -128,7 +128,7 @@ fi
 # --- .venv ------------------------------------------------------------------------------------------------------------
 
 sum() { cat "$@" | cksum | tr ' ' '-'; }
-pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "$@" 9>&-; }
+pip() { .venv/bin/python -m pip -qq --disable-pip-version-check --no-input "$@" 9>&-; }
 
 if [ $renew = yes ]; then
     say "making .venv with $("$python" --version) ($(command -v "$python"))"
