@@ -1,18 +1,11 @@
 """
-The two lanes of an attempt, behind one face.
-
-Relay: caller and upstream speak the same dialect, so the bytes pass. Translate: decode to canon, encode again;
-always right. The lane is chosen per attempt, by who is asked.
+The translate lane: decode to canon, encode again; always right. The relay lane is the dialect's own
+(`ports.codec.RelayCodec`): where caller and upstream speak the same, the bytes pass.
 """
 
-from msgspec import Struct
-
 from foz.canon.event import CallGrew, CallOpened, Event, Finished, Measured, ReasoningGrew, RefusalGrew, TextGrew
-from foz.canon.model import Target
-from foz.canon.request import Ask
 from foz.canon.response import EmbedResponse
-from foz.ports.codec import Answer, EventDecoder, EventEncoder, Speech, Tally
-from foz.ports.turn import Turn
+from foz.ports.codec import Answer, EventDecoder, EventEncoder, Tally
 
 
 def _count(tally: Tally, event: Event) -> None:
@@ -58,7 +51,8 @@ class TranslateStream:
         return self._say(self._decoder.close()) + self._encoder.close()
 
 
-def _tallied(answer: Answer) -> Tally:
+def tallied(answer: Answer) -> Tally:
+    """What a whole answer tells the ledger."""
     tally = Tally()
     tally.finished = True
     tally.usage = answer.usage
@@ -70,13 +64,3 @@ def _tallied(answer: Answer) -> Tally:
         tally.content += sum(len(call.name) + len(call.arguments) for call in choice.calls)
     tally.pieces = 1
     return tally
-
-
-class Lane(Struct, frozen=True):
-    """One attempt's lane: the request is known, the target is chosen."""
-
-    turn: Turn
-    ask: Ask
-    target: Target
-    speech: Speech
-    relayed: bool

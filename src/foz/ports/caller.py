@@ -23,8 +23,8 @@ class Caller(Protocol):
         """A piece of it."""
         ...
 
-    def end(self) -> None:
-        """The streamed answer is complete."""
+    def end(self, last: bytes) -> None:
+        """The last piece of a streamed answer, which is complete."""
         ...
 
     def abort(self) -> None:

@@ -1,0 +1,284 @@
+"""
+Running a plan: attempt, repeat, fall over, settle.
+
+The commit point is the first content for the caller: before it, other attempts may be made and nothing has been sent;
+after it, a fault goes into the stream and the connection is closed. The entry is durable before the first target is
+asked and settled, durable, before the dialect's terminal frame leaves. Whatever ends a run, it is settled once.
+"""
+
+import asyncio
+
+from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd, State
+from foz.canon.fault import Bug, Cut, Down, Draining, Fault, Garbled, Limited, Refused, Timeout, Unsupported
+from foz.canon.model import Target
+from foz.canon.money import charge
+from foz.canon.request import Ask, Request
+from foz.canon.usage import Usage
+from foz.gateway.lane import TranslateStream, tallied
+from foz.gateway.meter import measured
+from foz.gateway.retry import after
+from foz.gateway.services import Services
+from foz.ports.caller import Caller
+from foz.ports.codec import ClientCodec, RelayCodec, RelayStream, Tally
+from foz.ports.turn import Turn
+from foz.ports.upstream import UpstreamAnswer
+
+OK = range(200, 300)
+MAX_FAULT_BODY = 64 * 1024
+CALLER_GONE = 499
+NOTHING = Usage(input=0, output=0)
+MAX_FAULT_TEXT = 500
+
+
+class Run:
+    """One entry and its attempts."""
+
+    def __init__(self, services: Services, turn: Turn, ask: Ask, plan: tuple[Target, ...], caller: Caller) -> None:
+        self._services = services
+        self._turn = turn
+        self._ask = ask
+        self._plan = plan
+        self._caller = caller
+        self._request: Request | None = None
+        self._target = plan[0]
+        self._number = 1
+        self._tally: Tally | None = None
+        self._sent = False
+        self._status: int | None = None
+        self._committed = False
+        self._settled = False
+        self._first: float | None = None
+        self._began = self._attempt_began = services.clock.monotonic()
+        self._id = services.identities.new()
+        self.spent = NOTHING
+        self.price: int | None = None
+        self._end: EntryEnd | None = None
+
+    @property
+    def asked(self) -> str:
+        """The target of the last attempt."""
+        return self._target.name
+
+    def ended(self) -> EntryEnd:
+        """How it ended; known once `serve` is over."""
+        if self._end is None:
+            raise Bug("a run that was not settled")
+        return self._end
+
+    async def serve(self) -> None:
+        """Everything, up to the caller's last byte. Raises the fault of a run that committed nothing."""
+        try:
+            await self._services.ledger.open(self._entry(), self._attempt_row())
+            await self._attempts()
+        except asyncio.CancelledError:
+            if self._services.draining:
+                await self._settle(State.FAILED, Draining("the gateway was stopped before the answer was complete"))
+            else:
+                await self._settle(State.CALLER_GONE, None)
+            raise
+        except Fault as fault:
+            cut = self._committed and isinstance(fault, Cut | Timeout | Garbled)
+            await self._settle(State.UPSTREAM_CUT if cut else State.FAILED, fault)
+            if not self._committed:
+                raise
+            self._caller.write(self._turn.codec.encode_fault_event(fault))
+            self._caller.abort()
+        finally:
+            if not self._settled:
+                await self._settle(State.FAILED, Bug("a defect of Foz ended this call; its log says more"))
+
+    async def _attempts(self) -> None:
+        services = self._services
+        policy = services.policy.retries
+        position = repeats = 0
+        while True:
+            target = self._target = self._plan[position]
+            try:
+                await self._attempt(target)
+            except Fault as fault:
+                fault.target = fault.target or target.name
+                self._note_failure(fault)
+                more = position + 1 < len(self._plan)
+                step = after(fault, target, policy, repeats, more_targets=more, dice=services.dice())
+                if self._committed or step.step == "give_up":
+                    raise
+                if step.step == "again":
+                    if not services.repeats.spend():
+                        raise
+                    repeats += 1
+                    await services.clock.sleep(step.pause)
+                else:
+                    position, repeats = position + 1, 0
+                await self._move_on(fault, self._plan[position])
+            else:
+                return
+
+    async def _move_on(self, fault: Fault, target: Target) -> None:
+        ended = self._attempt_end(State.FAILED, self._usage(fault), fault)
+        self._number += 1
+        self._target = target
+        self._tally, self._sent, self._status = None, False, None
+        self._attempt_began = self._services.clock.monotonic()
+        await self._services.ledger.next_attempt(ended, self._attempt_row())
+
+    # -- one attempt -------------------------------------------------------
+
+    async def _attempt(self, target: Target) -> None:
+        services, turn, ask = self._services, self._turn, self._ask
+        line = services.directory.line(target)
+        speech = line.speech.get(ask.operation)
+        if speech is None or speech.client is None:
+            raise Unsupported(f"{target.name} has no {ask.operation} operation")
+        phase = services.health.asked(target.name, services.clock.monotonic())
+        if phase is not None:
+            services.meters.breaker(target.name, phase)
+        relay = speech.relay if services.policy.relay and speech.dialect == turn.skin.relays else None
+        if relay is not None:
+            call = relay.retarget(turn.body, ask, target.model)
+        else:
+            call = speech.client.encode_request(self._decoded(), target.model)
+        self._sent = True
+        answer = await line.upstream.send(line.addressed(call, turn.headers, turn.request_id), target.patience)
+        self._status = answer.status
+        self._caller.feed_from(answer)
+        try:
+            if answer.status not in OK:
+                raise speech.client.decode_fault(await answer.whole(MAX_FAULT_BODY))
+            if ask.stream:
+                await self._stream(answer, self._road(speech.client, relay))
+            else:
+                await self._whole(answer, speech.client, relay)
+        finally:
+            self._caller.feed_from(None)
+            answer.close()
+
+    def _decoded(self) -> Request:
+        if self._request is None:
+            self._request = self._turn.codec.decode_request(self._turn.body)
+        return self._request
+
+    async def _whole(self, answer: UpstreamAnswer, client: ClientCodec, relay: RelayCodec | None) -> None:
+        reply = await answer.whole(self._services.policy.max_answer)
+        answer.close()
+        if relay is not None:
+            body, self._tally = relay.whole(reply, self._ask)
+        else:
+            said = client.decode_response(reply)
+            body = self._turn.codec.encode_response(said, self._decoded(), self._ask.model)
+            self._tally = tallied(said)
+        self._first = self._services.clock.monotonic()
+        self._did_well()
+        await self._settle(State.COMPLETE, None)
+        self._caller.whole(body)
+
+    def _road(self, client: ClientCodec, relay: RelayCodec | None) -> RelayStream:
+        if relay is not None:
+            return relay.stream(self._ask)
+        return TranslateStream(client.decoder(), self._turn.codec.encoder(self._decoded(), self._ask.model))
+
+    async def _stream(self, answer: UpstreamAnswer, road: RelayStream) -> None:
+        tally = self._tally = road.tally
+        caller = self._caller
+        held: list[bytes] = []
+
+        def sink(chunk: bytes) -> None:
+            piece = road.feed(chunk)
+            if self._committed:
+                if piece:
+                    caller.write(piece)
+                return
+            held.append(piece)
+            if tally.pieces:
+                self._committed = True
+                self._first = self._services.clock.monotonic()
+                caller.start()
+                caller.write(b"".join(held))
+
+        await answer.pour(sink)
+        last = road.close()
+        answer.close()
+        self._did_well()
+        await self._settle(State.COMPLETE, None)
+        if not self._committed:
+            caller.start()
+            last = b"".join(held) + last
+        caller.end(last)
+
+    # -- what it came to ---------------------------------------------------
+
+    def _did_well(self) -> None:
+        phase = self._services.health.did_well(self._target.name)
+        if phase is not None:
+            self._services.meters.breaker(self._target.name, phase)
+
+    def _note_failure(self, fault: Fault) -> None:
+        services, name = self._services, self._target.name
+        if isinstance(fault, Down | Timeout | Garbled | Cut):
+            phase = services.health.did_fail(name, services.clock.monotonic())
+        else:
+            phase = services.health.did_well(name)
+        if phase is not None:
+            services.meters.breaker(name, phase)
+
+    def _entry(self) -> Entry:
+        turn, ask = self._turn, self._ask
+        return Entry(
+            id=self._id,
+            at=self._services.clock.now(),
+            principal=turn.principal.id,
+            project=turn.principal.project or turn.attribution.project or "",
+            attribution=turn.attribution,
+            skin=turn.skin.name,
+            operation=ask.operation,
+            model=ask.model,
+            request_id=turn.request_id,
+            stream=ask.stream,
+        )
+
+    def _attempt_row(self) -> Attempt:
+        target = self._target
+        return Attempt(self._id, self._number, target.name, target.placement, self._services.clock.now())
+
+    def _usage(self, fault: Fault | None) -> Usage:
+        if self._tally is None and (not self._sent or isinstance(fault, Refused | Limited)):
+            return NOTHING
+        if fault is not None and self._tally is None:
+            return NOTHING if not fault.sent else Usage()
+        return measured(self._tally or Tally(), self._turn.codec, self._turn.body)
+
+    def _attempt_end(self, state: State, usage: Usage, fault: Fault | None) -> AttemptEnd:
+        took = self._services.clock.monotonic() - self._attempt_began
+        return AttemptEnd(self._id, self._number, state, usage, _told(fault), self._status, duration=round(took * 1000))
+
+    async def _settle(self, state: State, fault: Fault | None) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        usage = self._usage(fault)
+        rates = self._target.rates
+        self.spent = usage
+        self.price = charge(rates, usage)
+        now = self._services.clock.monotonic()
+        self._end = end = EntryEnd(
+            id=self._id,
+            state=state,
+            status=_status(state, fault, committed=self._committed),
+            usage=usage,
+            first_token=None if self._first is None else round((self._first - self._began) * 1000),
+            duration=round((now - self._began) * 1000),
+            price=self.price,
+            currency=rates.currency if rates is not None and self.price is not None else None,
+            price_version=rates.version if rates is not None and self.price is not None else None,
+            fault=_told(fault),
+        )
+        await self._services.ledger.settle(end, self._attempt_end(state, usage, fault))
+
+
+def _told(fault: Fault | None) -> str | None:
+    return None if fault is None else f"{fault.code}: {fault.message}"[:MAX_FAULT_TEXT]
+
+
+def _status(state: State, fault: Fault | None, *, committed: bool) -> int:
+    if committed or state is State.COMPLETE:
+        return 200
+    return CALLER_GONE if fault is None else fault.status

@@ -1,0 +1,73 @@
+"""The life of a request, in the order of its stages."""
+
+from foz.canon.fault import Draining, Forbidden, NoCapacity, NotFound
+from foz.canon.model import Model, Target
+from foz.canon.principal import Principal
+from foz.canon.request import Ask
+from foz.gateway.attempt import Run
+from foz.gateway.choose import plan
+from foz.gateway.services import Services
+from foz.ports.caller import Caller
+from foz.ports.turn import Turn
+
+
+class Gateway:
+    """The core: one for all doors of a process."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    async def serve(self, turn: Turn, caller: Caller) -> None:
+        """One request, from its reading to the caller's last byte. Raises the fault where nothing was sent yet."""
+        services = self.services
+        ask = turn.codec.read(turn.body)
+        self._room()
+        model = self.find(turn.principal, ask.model)
+        targets = plan(model, ask, self._allowed, services.dice)
+        await self._reserve(turn.principal, ask)
+        run = Run(services, turn, ask, targets, caller)
+        services.repeats.earn()
+        services.in_flight += 1
+        services.meters.began(model.name)
+        try:
+            await run.serve()
+        finally:
+            services.in_flight -= 1
+            services.book.settle(turn.principal, _tokens(ask), run.spent, run.price)
+            services.meters.ended(turn.skin.name, model.name, run.asked, run.ended())
+
+    def find(self, principal: Principal, name: str) -> Model:
+        """A model by the name that the caller used. Raises NotFound, Forbidden."""
+        directory = self.services.directory
+        model = directory.find(name)
+        if model is None:
+            closest = [found for found in directory.closest(name) if principal.may_call(found)]
+            hint = f" Did you mean {' or '.join(closest)}?" if closest else ""
+            raise NotFound(
+                f"The model '{name[:256]}' does not exist.{hint}", field="model", vendor_code="model_not_found"
+            )
+        if not principal.may_call(model.name):
+            raise Forbidden(f"This key may not call the model '{model.name}'.", field="model")
+        return model
+
+    def models(self, principal: Principal) -> list[Model]:
+        """All models that this principal may call."""
+        return [model for model in self.services.directory.models() if principal.may_call(model.name)]
+
+    def _allowed(self, target: Target) -> bool:
+        return self.services.health.allows(target.name, self.services.clock.monotonic())
+
+    def _room(self) -> None:
+        if self.services.draining:
+            raise Draining("This gateway is being stopped; ask again.", retry_after=1)
+        if self.services.in_flight >= self.services.policy.max_in_flight:
+            raise NoCapacity("Too many requests are in flight; ask again in a moment.", retry_after=1)
+
+    async def _reserve(self, principal: Principal, ask: Ask) -> None:
+        waiting = self.services.book.reserve(principal, _tokens(ask))
+        if waiting is not None:
+            await waiting
+
+
+def _tokens(ask: Ask) -> int:
+    return (ask.max_output or 0) * ask.choices

@@ -1,0 +1,55 @@
+"""What the core needs of the world, handed to it by assembly."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from foz.canon.identity import Identities
+from foz.gateway.health import BreakerPolicy, Health
+from foz.gateway.retry import RetryBudget, RetryPolicy
+from foz.ports.clock import Clock
+from foz.ports.keys import Book
+from foz.ports.ledger import Ledger
+from foz.ports.line import Directory
+from foz.ports.metrics import Meters
+
+
+class Policy(Struct, frozen=True):
+    """How the core behaves, from the settings."""
+
+    retries: RetryPolicy = RetryPolicy()
+    breaker: BreakerPolicy = BreakerPolicy()
+    relay: bool = True
+    """False sends all through the translate lane."""
+    max_answer: int = 64 * 1024 * 1024
+    max_in_flight: int = 10_000
+
+
+class Services:
+    """Ports, the directory of the moment, and the core's own state."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        ledger: Ledger,
+        book: Book,
+        meters: Meters,
+        clock: Clock,
+        identities: Identities,
+        dice: Callable[[], float],
+        policy: Policy,
+    ) -> None:
+        self.directory = directory
+        """Swapped whole on reload."""
+        self.ledger = ledger
+        self.book = book
+        self.meters = meters
+        self.clock = clock
+        self.identities = identities
+        self.dice = dice
+        self.policy = policy
+        self.health = Health(policy.breaker)
+        self.repeats = RetryBudget(policy.retries)
+        self.draining = False
+        self.in_flight = 0
