@@ -84,6 +84,7 @@ def test_words_name_every_leaf_and_nothing_else() -> None:
     ("fault", "status", "kind", "code"),
     [
         (BadRequest("no", field="n"), 400, "invalid_request_error", None),
+        (BadRequest("no", field="n", vendor_code="invalid_type"), 400, "invalid_request_error", "invalid_type"),
         (BadRequest("no", status=413), 413, "invalid_request_error", None),
         (Unauthenticated("no"), 401, "invalid_request_error", "invalid_api_key"),
         (NotFound("no", field="model"), 404, "invalid_request_error", "model_not_found"),

@@ -100,17 +100,16 @@ class _Envelope(Struct, frozen=True):
 def _describe(fault: Fault) -> _Envelope:
     kind, code = WORDS[type(fault)]
     message = fault.message
-    if isinstance(fault, UpstreamFault):
-        if fault.target and fault.target not in message:
-            message = f"{message} (target {fault.target})"
-        if isinstance(fault, Limited) and fault.vendor_code == _QUOTA:
-            kind = _QUOTA
-        if isinstance(fault, Refused) and fault.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            kind = _SERVER
-        else:
-            code = fault.vendor_code or code
-    elif isinstance(fault, NotFound) and fault.field == "model":
+    if isinstance(fault, NotFound) and fault.field == "model":
         code = "model_not_found"
+    elif isinstance(fault, Refused) and fault.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind = _SERVER
+    else:
+        code = fault.vendor_code or code
+    if isinstance(fault, Limited) and fault.vendor_code == _QUOTA:
+        kind = _QUOTA
+    if isinstance(fault, UpstreamFault) and fault.target and fault.target not in message:
+        message = f"{message} (target {fault.target})"
     return _Envelope(_Error(message, kind, fault.field, code))
 
 
