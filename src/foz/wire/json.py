@@ -1,17 +1,20 @@
 """
 Strict JSON with limits. The only module that turns bytes into values and back.
 
-Depth is bounded before anything is decoded: strings are cut out and brackets peeled pair by pair,
-all in C, and only for bodies with more brackets than the limit (50 µs for 60 kB of tools).
+Depth is known before anything is decoded: what escapes is cut out, then all but brackets and quotes, then what
+stands in quotes; what is left is summed up. All of it runs in C in one pass each, and only for bodies with more
+brackets than the limit: 0.3 ms for 54 kB of tools, 0.15 s for 8 MB of nothing but brackets.
 """
 
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 
 MAX_DEPTH = 128
-MAX_STRINGS = 1_000_000
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NOT_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
+_STEPS = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in range(256))
+"""One level in, one level out (-1 as a signed byte)."""
 
 DecodeError = msgspec.DecodeError
 ValidationError = msgspec.ValidationError
@@ -24,21 +27,14 @@ def encode(value: Any) -> bytes:
 
 def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
     """
-    Whether brackets nest deeper than the limit. Broken JSON may get either answer, since decoding refuses it,
-    but not False where it nests twice as deep: decoding would run out of stack before it comes to the break.
+    Whether brackets nest deeper than the limit. Exact for all that comes before the first break in broken JSON,
+    so that decoding never runs out of stack.
     """
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
-    if body.count(b'"') > 2 * MAX_STRINGS:
-        return True
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = b"".join(body.split(b'"')[::2]).translate(None, _NO_BRACKETS)
-    for _ in range(limit):
-        if not brackets:
-            return False
-        peeled = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if len(peeled) == len(brackets):
-            return len(peeled) > limit
-        brackets = peeled
-    return bool(brackets)
+    marks = body.translate(None, _NOT_MARKS).replace(b'""', b"")
+    if b'"' in marks:
+        marks = b"".join(marks.split(b'"')[::2])
+    return max(accumulate(memoryview(marks.translate(_STEPS)).cast("b")), default=0) > limit
