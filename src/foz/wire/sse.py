@@ -61,6 +61,11 @@ class Decoder:
         self._after_cr = False
         self._fresh = True
 
+    @property
+    def pending(self) -> bool:
+        """Whether a frame has begun that is not complete."""
+        return bool(self._rest) or self._after_cr
+
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that this chunk completes. Raises TooLong."""
         if self._after_cr or b"\r" in chunk:

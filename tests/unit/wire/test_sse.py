@@ -141,7 +141,9 @@ def test_a_frame_is_given_at_once() -> None:
     decoder = Decoder()
 
     assert decoder.feed(b"data: a\n\n") == [Frame(b"a")]
+    assert not decoder.pending
     assert decoder.feed(b"data: b\r\n\r") == [Frame(b"b")]
+    assert decoder.pending
     assert decoder.feed(b"\ndata: c\n\n") == [Frame(b"c")]
     assert decoder.close() == []
 
