@@ -141,11 +141,20 @@ def test_a_frame_is_given_at_once() -> None:
     decoder = Decoder()
 
     assert decoder.feed(b"data: a\n\n") == [Frame(b"a")]
-    assert not decoder.pending
     assert decoder.feed(b"data: b\r\n\r") == [Frame(b"b")]
-    assert decoder.pending
     assert decoder.feed(b"\ndata: c\n\n") == [Frame(b"c")]
     assert decoder.close() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "pending"), [(b"", False), (b"data: a\n\n", False), (b"data: a", True), (b"data: a\n\nd", True)]
+)
+def test_a_frame_that_has_begun_is_pending(text: bytes, pending: bool) -> None:
+    """A decoder is pending exactly while it holds the beginning of a frame."""
+    decoder = Decoder()
+    decoder.feed(text)
+
+    assert decoder.pending == pending
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])
