@@ -4,6 +4,7 @@ import ipaddress
 import re
 
 from msgspec import Struct
+from typing_extensions import override
 
 MAX_PORT = 65535
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?")
@@ -26,6 +27,7 @@ class Address(Struct, frozen=True, order=True):
         """Whether it is every address of the machine."""
         return self.host in {"0.0.0.0", "::"}  # noqa: S104 - it asks, it does not bind
 
+    @override
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
