@@ -1,0 +1,396 @@
+"""
+The data plane's door: a protocol over httptools, a subclass of uvicorn's (pinned).
+
+Paths of the route table go straight to the pipeline; everything else falls through to uvicorn's own code and the
+control plane behind it. The door owns limits and deadlines, one answer at a time: a request that comes before the
+last one is answered (pipelining) is never looked at, and the connection closes after that answer.
+`connection_lost` is the caller's hang-up: it cancels the task that serves them, so no task has to watch.
+"""
+
+import asyncio
+import logging
+from math import inf
+from typing import Literal
+
+import httptools
+from msgspec import Struct
+from typing_extensions import override
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from foz.canon.fault import BadRequest, Bug, Draining, Fault, NoCapacity
+from foz.canon.identity import Identities, text
+from foz.canon.request import Operation
+from foz.gateway.pipeline import Gateway
+from foz.ports.skin import Skin
+from foz.ports.turn import Turn
+from foz.ports.watch import Watch
+from foz.serve.http.exchange import Exchange
+from foz.serve.http.guard import Guard, check_json, request_id
+from foz.serve.http.routes import Found, Missed, Router
+from foz.wire.http import Call
+
+log = logging.getLogger("foz.door")
+
+_OPERATIONS = {"chat": Operation.CHAT, "complete": Operation.COMPLETE, "embed": Operation.EMBED}
+_SLOWEST = 16 * 1024
+"""Bytes a second at which a body must come, beyond its first `body_timeout` seconds."""
+
+_LINGER = 1.0
+
+
+class Limits(Struct, frozen=True):
+    """What one connection may take up; sizes in bytes, times in seconds."""
+
+    max_body: int = 32 * 1024 * 1024
+    max_header: int = 64 * 1024
+    max_connections: int = 10_000
+    header_timeout: float = 10.0
+    body_timeout: float = 30.0
+    idle_timeout: float = 75.0
+    write_timeout: float = 60.0
+
+
+class House(Struct):
+    """What all connections of a process share."""
+
+    gateway: Gateway
+    router: Router
+    skins: dict[str, Skin]
+    fallback: Skin
+    """In whose words a fault is told where no skin is known yet."""
+    guard: Guard
+    watch: Watch
+    identities: Identities
+    limits: Limits
+
+
+Phase = Literal["head", "body", "busy", "idle", "deaf"]
+
+
+class Door(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, config: Config, state: ServerState, house: House, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(config, state, {}, loop)
+        self.house = house
+        self.deadline = inf
+        self._phase: Phase = "idle"
+        self._size = 0
+        self._body: list[bytes] = []
+        self._found: Found | None = None
+        self._exchange: Exchange | None = None
+        self._asgi = False
+        self._length = 0
+
+    # -- asyncio's side ----------------------------------------------------
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        limits = self.house.limits
+        self.deadline = self.loop.time() + limits.header_timeout
+        self.house.watch.add(self)
+        if len(self.connections) > limits.max_connections:
+            self._refuse(NoCapacity("This gateway has too many connections; try again in a moment.", retry_after=1))
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.house.watch.discard(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.over = True
+            if exchange.task is not None:
+                exchange.task.cancel()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        phase = self._phase
+        if phase == "deaf":
+            return
+        if phase == "idle":
+            self._unset_keepalive_if_required()
+            self._phase = "head"
+            self._size = 0
+            self.deadline = self.loop.time() + self.house.limits.header_timeout
+        elif phase == "body":
+            self.deadline += len(data) / _SLOWEST
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(BadRequest("This server does not change protocols; leave out the Upgrade header."))
+        except httptools.HttpParserError as error:
+            if self._phase != "deaf":
+                self._refuse(BadRequest(f"This is not a well-formed HTTP/1.1 request: {error}."))
+        else:
+            if self._phase == "head":
+                self._size += len(data)
+                if self._size > self.house.limits.max_header:
+                    self._refuse(self._header_fault())
+
+    @override
+    def eof_received(self) -> None:
+        """A caller that stops sending has gone: nobody half-closes who wants an answer."""
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._exchange is not None:
+            self.deadline = self.loop.time() + self.house.limits.write_timeout
+            self._exchange.pace(paused=True)
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._exchange is not None:
+            self.deadline = inf
+            self._exchange.pace(paused=False)
+
+    @override
+    def shutdown(self) -> None:
+        """The process is being stopped: close after the answer in hand."""
+        if self._exchange is not None:
+            self._exchange.keep_alive = False
+        elif self._asgi:
+            super().shutdown()
+        else:
+            self.transport.close()
+
+    def expired(self) -> None:
+        """The caller was too slow: `ports.watch.Waiting`."""
+        self.deadline = inf
+        if self._phase == "body" or (self._phase == "head" and self._size):
+            self._refuse(BadRequest("The request did not arrive in time.", status=408))
+        elif self._phase == "busy":
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    # -- the parser's side -------------------------------------------------
+
+    @override
+    def on_message_begin(self) -> None:
+        if self._phase == "busy":
+            self._phase = "deaf"
+            if self._exchange is not None:
+                self._exchange.keep_alive = False
+            elif self.cycle is not None:
+                self.cycle.keep_alive = False
+            return
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._found = None
+        self._asgi = False
+
+    @override
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    @override
+    def on_headers_complete(self) -> None:
+        if self._phase == "deaf":
+            return
+        hosts, size, self._length, expects = 0, len(self.url), 0, False
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                self._length = int(value)
+            elif name == b"expect":
+                expects = True
+        if size > self.house.limits.max_header:
+            self._refuse(self._header_fault())
+            return
+        if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+            self._refuse(BadRequest("A request needs exactly one Host header."))
+            return
+        self._route(expects=expects)
+
+    def _route(self, *, expects: bool) -> None:
+        method = self.parser.get_method()
+        path = self.url.partition(b"?")[0]
+        found = self.house.router.find(method, path)
+        self._phase = "body"
+        self.deadline = self.loop.time() + self.house.limits.body_timeout
+        if self._length > self.house.limits.max_body:
+            self._refuse(self._body_fault())
+        elif isinstance(found, Found):
+            self._found = found
+            self._body = []
+            self._size = 0
+            if expects:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif found.status == 404:  # noqa: PLR2004 - the plain word
+            self._fall_through()
+        else:
+            self._missed(found)
+
+    def _fall_through(self) -> None:
+        self._asgi = True
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        try:
+            super().on_headers_complete()
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
+            self._refuse(BadRequest("The path of the request is not a path."))
+
+    def _missed(self, missed: Missed) -> None:
+        if missed.status == 204:  # noqa: PLR2004 - the plain word
+            self._phase = "deaf"
+            self.transport.write(b"HTTP/1.1 204 No Content\r\nallow: %s\r\nconnection: close\r\n\r\n" % missed.allow)
+            self._linger()
+            return
+        self._refuse(BadRequest(missed.message, status=missed.status), missed.allow)
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        if self._asgi:
+            super().on_body(body)
+        elif self._phase == "body":
+            self._size += len(body)
+            if self._size > self.house.limits.max_body:
+                self._refuse(self._body_fault())
+            else:
+                self._body.append(body)
+
+    @override
+    def on_message_complete(self) -> None:
+        if self._phase != "body":
+            return
+        self._phase = "busy"
+        self.deadline = inf
+        if self._asgi:
+            super().on_message_complete()
+            if self.cycle.response_complete:
+                self._rest()
+        elif self._found is not None:
+            self._begin(self._found)
+
+    # -- an exchange -------------------------------------------------------
+
+    def _begin(self, found: Found) -> None:
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body = []
+        path, _, query = self.url.partition(b"?")
+        method = found.route.method
+        call = Call(method, path.decode("latin-1"), tuple(self.headers), body, query.decode("latin-1"))
+        named = request_id(call) or text(self.house.identities.new())
+        exchange = Exchange(self.transport, self.house.skins[found.route.skin], named, self._finished)
+        exchange.keep_alive = self.parser.should_keep_alive() and not self.house.gateway.services.draining
+        if self.parser.get_http_version() == "1.0":
+            exchange.http_1_0()
+        exchange.bodiless = self.parser.get_method() == b"HEAD"
+        exchange.paused = self.flow.write_paused
+        self._exchange = exchange
+        exchange.task = task = self.loop.create_task(self._serve(exchange, found, call))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _serve(self, exchange: Exchange, found: Found, call: Call) -> None:
+        skin = exchange.skin
+        try:
+            await self._act(exchange, found, call)
+        except Fault as fault:
+            exchange.reply(skin.encode_fault(fault, exchange.request_id))
+        except asyncio.CancelledError:
+            stopped = Draining("The gateway was stopped before the answer was complete; ask again.", retry_after=1)
+            exchange.reply(skin.encode_fault(stopped, exchange.request_id))
+            exchange.abort()
+            raise
+        except Exception:  # the door's supervisor: whatever went wrong, the caller gets an answer
+            log.exception("a defect while serving request %s", exchange.request_id)
+            bug = Bug(f"A defect of Foz; its log has more under the request id {exchange.request_id}.")
+            exchange.reply(skin.encode_fault(bug, exchange.request_id))
+            exchange.abort()
+
+    async def _act(self, exchange: Exchange, found: Found, call: Call) -> None:
+        house, skin, action = self.house, exchange.skin, found.route.action
+        principal = house.guard.admit(skin.key(call), call, skin.name)
+        if action == "list_models":
+            exchange.reply(skin.list_models(house.gateway.models(principal)))
+        elif action == "show_model":
+            exchange.reply(skin.show_model(house.gateway.find(principal, found.model)))
+        else:
+            check_json(call)
+            operation = _OPERATIONS[action]
+            turn = Turn(
+                skin=skin,
+                operation=operation,
+                codec=skin.codec(operation),
+                body=call.body,
+                headers=call.headers,
+                principal=principal,
+                attribution=skin.attribution(call),
+                request_id=exchange.request_id,
+            )
+            await house.gateway.serve(turn, exchange)
+
+    def _finished(self, exchange: Exchange) -> None:
+        if self._exchange is exchange:
+            self._exchange = None
+        self.server_state.total_requests += 1
+        if exchange.keep_alive and self._phase == "busy":
+            self._rest()
+        elif self._phase == "deaf":
+            self._linger()
+        else:
+            self._phase = "deaf"
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Closes our side and lets theirs come to an end: a close with bytes unread would tear up the answer."""
+        self._phase = "deaf"
+        self.deadline = self.loop.time() + _LINGER
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _rest(self) -> None:
+        self._phase = "idle"
+        self.deadline = self.loop.time() + self.house.limits.idle_timeout
+
+    @override
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._phase == "busy":
+            self._rest()
+
+    # -- refusals ----------------------------------------------------------
+
+    def _refuse(self, fault: Fault, allow: bytes = b"") -> None:
+        """Answers before there is an exchange, and closes: what follows on this connection cannot be trusted."""
+        answering = self._phase in {"busy", "deaf"}
+        self._phase = "deaf"
+        self._found = None
+        if answering or self.transport.is_closing():
+            self.transport.close()
+            return
+        exchange = Exchange(self.transport, self.house.fallback, text(self.house.identities.new()), _closed)
+        exchange.keep_alive = False
+        reply = exchange.skin.encode_fault(fault, exchange.request_id)
+        if allow:
+            reply = type(reply)(reply.status, (*reply.headers, (b"allow", allow)), reply.body)
+        exchange.reply(reply)
+        self._linger()
+
+    def _header_fault(self) -> Fault:
+        return BadRequest(f"The request's head is larger than {self.house.limits.max_header} bytes.", status=431)
+
+    def _body_fault(self) -> Fault:
+        return BadRequest(f"The request's body is larger than {self.house.limits.max_body} bytes.", status=413)
+
+
+def _closed(exchange: Exchange) -> None:
+    """The refusing door closes by itself."""

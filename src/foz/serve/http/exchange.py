@@ -1,0 +1,140 @@
+"""One request's way back over its connection. Implements `ports.caller.Caller`."""
+
+import asyncio
+import http
+from collections.abc import Callable
+
+from foz.ports.skin import Skin
+from foz.ports.upstream import UpstreamAnswer
+from foz.wire.http import Headers, Reply
+
+_STATUS = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in http.HTTPStatus}
+_WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+_CLOSE = b"connection: close\r\n"
+
+
+def status_line(status: int) -> bytes:
+    """The first line of an answer; statuses without a name of their own have an empty one."""
+    return _STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+class Exchange:
+    """Writes one answer, whole or streamed, exactly once."""
+
+    __slots__ = (
+        "_chunked", "_finished", "_head", "_transport", "bodiless", "fed_by", "keep_alive", "over", "paused",
+        "request_id", "skin", "started", "task",
+    )  # fmt: skip
+
+    def __init__(
+        self, transport: asyncio.Transport, skin: Skin, request_id: str, finished: "Callable[[Exchange], None]"
+    ) -> None:
+        self._transport = transport
+        self._finished = finished
+        self._head: bytes | None = None
+        self._chunked = True
+        self.skin = skin
+        self.request_id = request_id
+        self.keep_alive = True
+        self.bodiless = False
+        self.fed_by: UpstreamAnswer | None = None
+        self.paused = False
+        self.started = False
+        self.over = False
+        self.task: asyncio.Task[None] | None = None
+
+    def http_1_0(self) -> None:
+        """The caller speaks HTTP/1.0: no chunks, the end of the connection ends the answer."""
+        self._chunked = False
+        self.keep_alive = False
+
+    # -- whole answers -----------------------------------------------------
+
+    def whole(self, body: bytes) -> None:
+        """A whole answer."""
+        self._send(_WHOLE, body)
+
+    def reply(self, reply: Reply) -> None:
+        """A whole answer of any status."""
+        self._send(status_line(reply.status) + _lines(reply.headers), reply.body)
+
+    def _send(self, head: bytes, body: bytes) -> None:
+        if self.over or self.started:
+            return
+        self.started = True
+        self._transport.write(
+            b"%sx-request-id: %s\r\ncontent-length: %d\r\n%s\r\n%s"
+            % (
+                head,
+                self.request_id.encode("ascii"),
+                len(body),
+                b"" if self.keep_alive else _CLOSE,
+                b"" if self.bodiless else body,
+            )
+        )
+        self._end()
+
+    # -- streamed answers --------------------------------------------------
+
+    def start(self) -> None:
+        """A streamed answer begins; its head goes out with the first piece."""
+        self.started = True
+        self._head = b"HTTP/1.1 200 OK\r\n%sx-request-id: %s\r\n%s%s\r\n" % (
+            _lines(self.skin.stream_headers()),
+            self.request_id.encode("ascii"),
+            b"transfer-encoding: chunked\r\n" if self._chunked else b"",
+            b"" if self.keep_alive else _CLOSE,
+        )
+
+    def write(self, piece: bytes) -> None:
+        """A piece of it."""
+        if self.over or not piece:
+            return
+        framed = b"%x\r\n%s\r\n" % (len(piece), piece) if self._chunked else piece
+        if self._head is not None:
+            framed, self._head = self._head + framed, None
+        self._transport.write(framed)
+
+    def end(self, last: bytes) -> None:
+        """The last piece of a streamed answer, which is complete."""
+        if self.over:
+            return
+        framed = last
+        if self._chunked:
+            framed = b"%x\r\n%s\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n"
+        if self._head is not None:
+            framed, self._head = self._head + framed, None
+        self._transport.write(framed)
+        self._end()
+
+    def abort(self) -> None:
+        """Closes without the last chunk."""
+        if not self.over:
+            self.keep_alive = False
+            self._end()
+
+    def _end(self) -> None:
+        self.over = True
+        self.fed_by = None
+        self._finished(self)
+
+    # -- keeping pace ------------------------------------------------------
+
+    def feed_from(self, answer: UpstreamAnswer | None) -> None:
+        """Whom to pause while the caller does not keep up."""
+        self.fed_by = answer
+        if answer is not None and self.paused:
+            answer.pause()
+
+    def pace(self, *, paused: bool) -> None:
+        """The caller's connection is full, or flows again."""
+        self.paused = paused
+        if self.fed_by is not None:
+            if paused:
+                self.fed_by.pause()
+            else:
+                self.fed_by.resume()
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join([b"%s: %s\r\n" % header for header in headers])

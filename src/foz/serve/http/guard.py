@@ -1,0 +1,81 @@
+"""
+Who is at the door: pure decisions over a request's head.
+
+While no key is configured, callers from this machine are administrator; then `Host`, `Origin` and a JSON content type
+are checked, so that a page in somebody's browser cannot act for them (DNS rebinding, cross-site posts).
+"""
+
+import re
+
+from msgspec import Struct
+
+from foz.canon.fault import BadRequest, Forbidden, Unauthenticated
+from foz.canon.principal import LOCAL_ADMIN, Principal
+from foz.ports.keys import Keyring
+from foz.wire.http import Call
+
+_LOOPBACK_HOST = re.compile(rb"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
+_LOOPBACK_ORIGIN = re.compile(rb"https?://(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
+_JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+
+ANYONE = Principal(id="anonymous")
+"""Who calls a skin that is open by settings without a key."""
+
+
+class Guard(Struct, frozen=True):
+    """The rules of one process. `origins` are those that `[cors]` lets in; `*` is all."""
+
+    keyring: Keyring
+    open_skins: frozenset[str] = frozenset()
+    origins: frozenset[str] = frozenset()
+
+    def admit(self, key: str | None, call: Call, skin: str) -> Principal:
+        """The principal behind a request. Raises Unauthenticated, Forbidden, BadRequest."""
+        if self.keyring.open:
+            self._local(call)
+            return LOCAL_ADMIN
+        if key is None:
+            if skin in self.open_skins:
+                return ANYONE
+            raise Unauthenticated(
+                "No API key was given. Send one as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'; "
+                "an operator makes keys with 'foz keys create'.",
+            )
+        principal = self.keyring.find(key)
+        if principal is None:
+            raise Unauthenticated("The API key is not known here, or was revoked.", vendor_code="invalid_api_key")
+        return principal
+
+    def _local(self, call: Call) -> None:
+        host = call.header(b"host")
+        if host is None or not _LOOPBACK_HOST.fullmatch(host):
+            raise Forbidden(
+                "Without any key configured, Foz answers only requests for 'localhost' or a loopback address; "
+                "make a key with 'foz keys create' to serve other names."
+            )
+        origin = call.header(b"origin")
+        if origin is not None and not _LOOPBACK_ORIGIN.fullmatch(origin) and not self._lets_in(origin):
+            raise Forbidden(
+                "Without any key configured, Foz refuses requests that a web page of another origin makes; "
+                "allow the origin in [cors] origins, or make a key."
+            )
+        if call.method == "POST" and call.header(b"content-type") is None:
+            raise BadRequest("The request has no content type; send 'Content-Type: application/json'.", status=415)
+
+    def _lets_in(self, origin: bytes) -> bool:
+        return "*" in self.origins or origin.decode("latin-1") in self.origins
+
+
+def check_json(call: Call) -> None:
+    """Raises BadRequest (415) where a body says that it is something else."""
+    content_type = call.header(b"content-type")
+    if content_type is not None and content_type != b"application/json" and not _JSON.fullmatch(content_type):
+        shown = content_type.decode("latin-1")[:100]
+        raise BadRequest(f"The content type '{shown}' is not supported; send 'application/json'.", status=415)
+
+
+def request_id(call: Call) -> str | None:
+    """The caller's own request id, where it is fit to be echoed and logged."""
+    given = call.header(b"x-request-id")
+    return given.decode("ascii") if given is not None and _REQUEST_ID.fullmatch(given) else None

@@ -1,0 +1,115 @@
+"""Listening, serving until told to stop, and draining: what uvicorn's own server does, for our door."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from foz.serve.http.door import Door, House
+
+log = logging.getLogger("foz.server")
+
+BACKLOG = 2048
+_TICK = 0.02
+
+
+class InUse(OSError):
+    """Somebody listens there already."""
+
+
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """
+    A bound, listening socket. `shared` lets several sockets of this process tree listen on one port,
+    the kernel dealing connections out; first a plain bind shows that nobody else is there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise InUse(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    return listener
+
+
+def bind_shared(host: str, port: int, count: int) -> list[socket.socket]:
+    """`count` sockets on one port, one for each worker."""
+    probe = bind(host, port)
+    port = probe.getsockname()[1]
+    probe.close()
+    return [bind(host, port, shared=True) for _ in range(count)]
+
+
+class HttpServer:
+    """All connections of one process."""
+
+    def __init__(self, house: House, app: ASGIApp, ssl_files: tuple[str, str] | None = None) -> None:
+        self._house = house
+        self._config = Config(
+            app,
+            loop="none",
+            http=Door,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=int(house.limits.idle_timeout),
+            ssl_certfile=ssl_files[0] if ssl_files else None,
+            ssl_keyfile=ssl_files[1] if ssl_files else None,
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Takes connections from now on."""
+        loop = asyncio.get_running_loop()
+        for listener in sockets:
+            server = await loop.create_server(
+                lambda: Door(self._config, self._state, self._house, loop), sock=listener, ssl=self._config.ssl
+            )
+            self._servers.append(server)
+
+    @property
+    def busy(self) -> int:
+        """Tasks that serve somebody."""
+        return len(self._state.tasks)
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return len(self._state.connections)
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no more, lets what runs finish for so long, then stops it."""
+        self._house.gateway.services.draining = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self._state.tasks and loop.time() < until:
+            await asyncio.sleep(_TICK)
+        left = list(self._state.tasks)
+        if left:
+            log.warning("stopping %d answers that did not finish within %g seconds", len(left), seconds)
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=seconds or 1)
+        for connection in list(self._state.connections):
+            if connection.transport is not None:
+                connection.transport.close()
+        await asyncio.sleep(_TICK)
