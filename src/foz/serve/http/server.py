@@ -14,7 +14,7 @@ from foz.serve.http.door import Door, House
 log = logging.getLogger("foz.server")
 
 BACKLOG = 2048
-_TICK = 0.02
+_BREATH = 0.02
 
 
 class InUse(OSError):
@@ -37,7 +37,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     except OSError as error:
         listener.close()
         raise InUse(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
-    listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    listener.setblocking(False)
     return listener
 
 
@@ -99,10 +99,8 @@ class HttpServer:
             server.close()
         for connection in list(self._state.connections):
             connection.shutdown()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while self._state.tasks and loop.time() < until:
-            await asyncio.sleep(_TICK)
+        if self._state.tasks:
+            await asyncio.wait(list(self._state.tasks), timeout=seconds)
         left = list(self._state.tasks)
         if left:
             log.warning("stopping %d answers that did not finish within %g seconds", len(left), seconds)
@@ -112,4 +110,4 @@ class HttpServer:
         for connection in list(self._state.connections):
             if connection.transport is not None:
                 connection.transport.close()
-        await asyncio.sleep(_TICK)
+        await asyncio.sleep(_BREATH)  # for what was written to leave
