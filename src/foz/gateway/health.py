@@ -15,9 +15,10 @@ Phase = Literal["closed", "open", "half_open"]
 
 
 class BreakerPolicy(Struct, frozen=True):
-    """After how many failures in a row, and how long to stay away, in seconds."""
+    """After how many failures in a row within the window, and how long to stay away; times in seconds."""
 
     failures: int = 5
+    window: float = 30.0
     cool_down: float = 5.0
     longest: float = 300.0
 
@@ -27,6 +28,8 @@ class Breaker(Struct, frozen=True):
 
     phase: Phase = "closed"
     failures: int = 0
+    since: float = 0.0
+    """When the first of these failures was."""
     until: float = 0.0
     cool_down: float = 0.0
 
@@ -38,17 +41,19 @@ def failed(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:
     """The target failed us."""
     if breaker.phase == "half_open":
         cool_down = min(breaker.cool_down * 2, policy.longest)
-        return Breaker("open", breaker.failures + 1, now + cool_down, cool_down)
-    failures = breaker.failures + 1
-    if breaker.phase == "closed" and failures < policy.failures:
-        return Breaker("closed", failures)
-    cool_down = breaker.cool_down or policy.cool_down
-    return Breaker("open", failures, now + cool_down, cool_down)
+        return Breaker("open", breaker.failures + 1, breaker.since, now + cool_down, cool_down)
+    if breaker.phase == "closed":
+        in_a_row = breaker.failures and now - breaker.since <= policy.window
+        failures, since = (breaker.failures + 1, breaker.since) if in_a_row else (1, now)
+        if failures < policy.failures:
+            return Breaker("closed", failures, since)
+        return Breaker("open", failures, since, now + policy.cool_down, policy.cool_down)
+    return breaker  # a late failure of a request that was under way when the breaker opened
 
 
-def looked(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:
+def looked(breaker: Breaker, now: float) -> Breaker:
     """A request is let through to an open breaker whose time has come; others stay away for one cool-down more."""
-    return Breaker("half_open", breaker.failures, now + breaker.cool_down, breaker.cool_down or policy.cool_down)
+    return Breaker("half_open", breaker.failures, breaker.since, now + breaker.cool_down, breaker.cool_down)
 
 
 def passes(breaker: Breaker, now: float) -> bool:
@@ -73,7 +78,7 @@ class Health:
         breaker = self._breakers.get(target)
         if breaker is None or breaker.phase == "closed":
             return None
-        self._breakers[target] = looked(breaker, self._policy, now)
+        self._breakers[target] = looked(breaker, now)
         return "half_open"
 
     def did_well(self, target: str) -> Phase | None:
