@@ -1,0 +1,57 @@
+"""
+Writes what documents take from the code, so that it cannot go stale: `make docs`.
+
+Each document is a pure function of the sources that gives the whole text of one file.
+`--check` writes nothing and fails, naming the files that differ; `tests/architecture/test_documents.py` asks the same.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from foz.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+WIDTH = 100
+GENERATED = "<!-- Written by `make docs`; do not edit. -->\n\n"
+
+
+def _help(command: click.Command, name: str) -> Iterator[str]:
+    context = click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    yield f"{'#' * (name.count(' ') + 1)} `{name}`\n\n```text\n{text}\n```\n"
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            if command is main and find_spec(f"foz.cli.{child}") is None:
+                continue
+            found = command.get_command(context, child)
+            if found is not None:
+                yield from _help(found, f"{name} {child}")
+
+
+def cli() -> str:
+    """`docs/reference/cli.md`: what each command says of itself."""
+    return GENERATED + "\n".join(_help(main, "foz"))
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {"docs/reference/cli.md": cli}
+
+
+def stale() -> dict[str, str]:
+    """The documents that are not as the code would have them, with the text they should have."""
+    made = {path: make() for path, make in DOCUMENTS.items()}
+    return {
+        path: text for path, text in made.items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text
+    }
+
+
+if __name__ == "__main__":
+    found = stale()
+    if "--check" in sys.argv[1:]:
+        sys.exit(f"stale, run `make docs`: {', '.join(found)}" if found else 0)
+    for path, text in found.items():
+        (ROOT / path).write_text(text)
+        print(f"written: {path}")
