@@ -152,7 +152,8 @@ def test_no_machine_and_no_registry_is_named() -> None:
         "deb.debian" + ".org",
         "node" + "source",
     )
-    machine = re.compile("|".join([r"(?<![\w.])/(?:work|root|home)/", r"C:\\Users", *map(re.escape, hosts)]))
+    here = [f"{path}/" for path in (ROOT, Path.home()) if path != Path("/")]
+    machine = re.compile("|".join([r"(?<![\w.])/(?:work|root)/", *map(re.escape, [*here, *hosts])]))
     found = {}
     for name in filter(None, listed):
         path = ROOT / name
