@@ -15,6 +15,7 @@ MAX_DEPTH = 128
 _NOT_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
 _STEPS = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in range(256))
 """One level in, one level out (-1 as a signed byte)."""
+_RAW = msgspec.json.Decoder(msgspec.Raw)
 
 DecodeError = msgspec.DecodeError
 ValidationError = msgspec.ValidationError
@@ -23,6 +24,15 @@ ValidationError = msgspec.ValidationError
 def encode(value: Any) -> bytes:
     """Compact JSON."""
     return msgspec.json.encode(value)
+
+
+def valid(data: bytes) -> bool:
+    """Whether this is JSON."""
+    try:
+        _RAW.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
