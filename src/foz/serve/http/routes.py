@@ -29,7 +29,7 @@ MAX_PARAMETER = 512
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-_PARAMETER = re.compile(r"\{([a-z_]+)\}")
+PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
 
 class Face(Protocol):
@@ -132,7 +132,7 @@ class _Template:
     __slots__ = ("methods", "names", "pattern", "weight")
 
     def __init__(self, path: str) -> None:
-        pieces = _PARAMETER.split(path)
+        pieces = PARAMETER.split(path)
         literals, self.names = pieces[::2], pieces[1::2]
         if self.names.count("model") > 1:
             raise ValueError(f"{path} has {{model}} twice: nobody could say where one ends")
@@ -166,7 +166,7 @@ class Router:
         templates: dict[str, _Template] = {}
         for route in routes:
             if "{" in route.path:
-                shape = _PARAMETER.sub(lambda one: "{model}" if one[1] == "model" else "{}", route.path)
+                shape = PARAMETER.sub(lambda one: "{model}" if one[1] == "model" else "{}", route.path)
                 template = templates.setdefault(shape, _Template(route.path))
                 template.methods.add(route)
             else:

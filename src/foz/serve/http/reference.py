@@ -1,0 +1,135 @@
+"""
+The OpenAPI document of both planes: what FastAPI knows of its own routes, and every route of the one table.
+
+A skin's schemas keep apart from another's by its name (`openai.ChatRequest`), whatever way they refer to each other
+(`#/$defs/X`, `#/components/schemas/X`).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from foz.ports.skin import Route
+from foz.serve.http.routes import PARAMETER, Table
+
+Tree = dict[str, Any]
+"""A piece of a JSON document."""
+
+ERROR = "Error"
+"""The name, among a skin's schemas, of what its faults look like."""
+KEYS = "bearer", "key"
+SECURITY: list[dict[str, list[str]]] = [{name: []} for name in KEYS]
+"""Either form of key will do; none is needed while none is configured."""
+SECURITY_SCHEMES: Tree = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key made by `foz keys`. While none is configured, callers on this machine need none.",
+    },
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, in a header."},
+}
+_PREFIXES = ("#/components/schemas/", "#/$defs/", "#/definitions/")
+
+
+def _renamed(node: Any, skin: str, names: frozenset[str]) -> Any:
+    """The schema with its references made to point at the skin's own."""
+    if isinstance(node, list):
+        return [_renamed(one, skin, names) for one in node]
+    if isinstance(node, str):
+        for prefix in _PREFIXES:
+            if node.startswith(prefix):
+                name = node.removeprefix(prefix)
+                if name not in names:
+                    raise ValueError(f"the schemas of the skin {skin} refer to {node}, which is not among them")
+                return f"#/components/schemas/{skin}.{name}"
+        return node
+    if isinstance(node, dict):
+        return {key: _renamed(one, skin, names) for key, one in node.items() if key not in {"$defs", "definitions"}}
+    return node
+
+
+def _inner(schema: object) -> Iterator[tuple[str, object]]:
+    if isinstance(schema, dict):
+        for word in ("$defs", "definitions"):
+            yield from schema.get(word, {}).items()
+
+
+def _schemas(table: Table) -> Tree:
+    every: Tree = {}
+    for skin, schemas in table.schemas.items():
+        flat = dict(schemas)
+        for schema in schemas.values():
+            flat |= {name: inner for name, inner in _inner(schema) if name not in flat}
+        names = frozenset(flat)
+        for name, schema in flat.items():
+            every[f"{skin}.{name}"] = _renamed(schema, skin, names)
+    return every
+
+
+def _reference(table: Table, route: Route, name: str) -> Tree:
+    if name not in table.schemas[route.skin]:
+        raise ValueError(f"{route.method} {route.path} names the schema {name}, which the skin {route.skin} has not")
+    return {"$ref": f"#/components/schemas/{route.skin}.{name}"}
+
+
+def _parameters(path: str) -> list[Tree]:
+    described = {"model": "A model's public name. Slashes and colons may stand as they are or percent-encoded."}
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"},
+            **({"description": described[name]} if name in described else {}),
+        }
+        for name in PARAMETER.findall(path)
+    ]
+
+
+def _answers(table: Table, route: Route) -> Tree:
+    content: Tree = {"application/json": {}}
+    if route.response_schema:
+        content["application/json"]["schema"] = _reference(table, route, route.response_schema)
+    if route.streams:
+        content["text/event-stream"] = {
+            "schema": {"type": "string", "description": "Server-sent events, where the request asks for a stream."}
+        }
+    failed: Tree = {"description": "What went wrong, in this API's words."}
+    if ERROR in table.schemas[route.skin]:
+        failed["content"] = {"application/json": {"schema": _reference(table, route, ERROR)}}
+    return {"200": {"description": "The answer.", "content": content}, "4XX": failed, "5XX": failed}
+
+
+def _operation(table: Table, route: Route) -> Tree:
+    words = "_".join(PARAMETER.sub(r"\1", route.path).strip("/").replace(".", "_").split("/"))
+    operation: Tree = {
+        "tags": [route.skin],
+        "summary": route.summary,
+        "operationId": f"{route.skin}_{route.method.lower()}_{words}",
+        "responses": _answers(table, route),
+        "security": SECURITY,
+    }
+    if route.description:
+        operation["description"] = route.description
+    if parameters := _parameters(route.path):
+        operation["parameters"] = parameters
+    if route.request_schema or route.example:
+        media: Tree = {}
+        if route.request_schema:
+            media["schema"] = _reference(table, route, route.request_schema)
+        if route.example:
+            media["example"] = msgspec.json.decode(route.example)
+        operation["requestBody"] = {"required": True, "content": {"application/json": media}}
+    return operation
+
+
+def document(own: Tree, table: Table) -> Tree:
+    """`own` is FastAPI's document of the control plane. Raises ValueError where a schema is named that is not there."""
+    paths: Tree = {path: dict(operations) for path, operations in own.get("paths", {}).items()}
+    for route in table.routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(table, route)
+    components = dict(own.get("components", {}))
+    components["schemas"] = {**components.get("schemas", {}), **_schemas(table)}
+    components["securitySchemes"] = SECURITY_SCHEMES
+    return {**own, "paths": paths, "components": components}

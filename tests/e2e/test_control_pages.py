@@ -1,0 +1,72 @@
+"""/docs and /redoc in a real browser that cannot reach anybody but us."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.chromium import Page, open_page
+from tests.e2e.control_plane import House, Plane, serving
+
+SHOWN = r"document.body.innerText.replace(/\u200b/g, '').includes('/v1/chat/completions')"
+RENDERED = {
+    "/docs": "document.querySelectorAll('.opblock').length >= 4",
+    "/redoc": "document.querySelector('h1') !== null",
+}
+RESOURCES = "performance.getEntriesByType('resource').map(one => one.name).join(' ')"
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[Plane]:
+    with serving(House(keys={"needed"})) as one:
+        yield one
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    with open_page(tmp_path) as one:
+        yield one
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/docs/", "/redoc/"])
+def test_the_page_shows_both_planes_and_asks_nobody_else(plane: Plane, page: Page, path: str) -> None:
+    """The operations are rendered without a key, a console error, or a request that leaves 127.0.0.1."""
+    page.open(f"http://127.0.0.1:{plane.port}{path}")
+    page.wait_for(RENDERED[path.rstrip("/")])
+    page.wait_for(SHOWN)
+    text = str(page.wait_for(r"document.body.innerText.replace(/\u200b/g, '')"))
+    resources = str(page.wait_for(RESOURCES)).split()
+
+    for shown in ("/v1/models/{model}", "/health", "/metrics", "Answer a conversation"):
+        assert shown in text
+    assert page.complaints == []
+    assert page.trap.wanted == []
+    asked = [url for url in [*page.requests, *resources] if not url.startswith(("data:", "blob:", "about:"))]
+    assert len(asked) >= 4
+    assert {url.split("/")[2] for url in asked} == {f"127.0.0.1:{plane.port}"}
+
+
+def test_the_policy_stops_a_page_that_would_call_out(plane: Plane, page: Page) -> None:
+    """A script in the page that fetches from elsewhere is refused by the browser, and the trap hears nothing."""
+    page.open(f"http://127.0.0.1:{plane.port}/docs")
+    page.wait_for(SHOWN)
+    outcome = page.wait_for(
+        "(globals => globals.outcome ??= (fetch('http://192.0.2.1/').then("
+        "() => { globals.outcome = 'went' }, () => { globals.outcome = 'refused' }), ''))(window)"
+    )
+
+    assert outcome == "refused"
+    assert page.trap.wanted == []
+    assert any("Content Security Policy" in said for said in page.complaints)
+
+
+def test_the_trap_catches_what_leaves(plane: Plane, page: Page) -> None:
+    """Without the policy the same fetch ends in the trap: the trap's silence means something."""
+    page.open(f"http://127.0.0.1:{plane.port}/health")
+    page.wait_for("document.body.innerText.includes('1.2.3')")
+    page.wait_for(
+        "(globals => globals.outcome ??= (fetch('http://192.0.2.1/').then("
+        "() => { globals.outcome = 'went' }, () => { globals.outcome = 'refused' }), ''))(window)"
+    )
+
+    assert page.trap.wanted == ["GET http://192.0.2.1/ HTTP/1.1"]
