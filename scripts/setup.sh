@@ -43,7 +43,7 @@ import importlib.util, sys
 print(*sys.version_info[:2], 1 if importlib.util.find_spec("ensurepip") else 0)' 2>/dev/null) || continue
     major=${facts%% *} able=${facts##* } minor=${facts#* }
     minor=${minor% *}
-    seen="$seen $name is $major.$minor,"
+    seen="${seen:+$seen,} $name is $major.$minor"
     if [ "$major" -ne 3 ] || [ "$minor" -lt $oldest ] || [ "$minor" -gt $newest ]; then continue; fi
     if [ $((able * 100 + minor)) -gt "$rank" ]; then
         rank=$((able * 100 + minor))
@@ -51,7 +51,7 @@ print(*sys.version_info[:2], 1 if importlib.util.find_spec("ensurepip") else 0)'
     fi
 done
 if [ -z "$python" ]; then
-    fail "Python 3.$oldest to 3.$newest is needed (${seen:- none was found,} on the PATH): install python3, or say make PYTHON=/path/to/python3"
+    fail "Python 3.$oldest to 3.$newest is needed; on the PATH:${seen:- none}. Install python3, or say make PYTHON=/path/to/python3"
 fi
 
 # --- One setup at a time: the lock lives as long as descriptor 9 ------------------------------------------------------
@@ -60,11 +60,14 @@ mkdir -p .make
 exec 9>.make/setup.lock
 "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
 
-# A venv holds its own path and its Python's version: one that was moved, or whose Python was replaced, is made anew.
-origin() { echo "$PWD $(.venv/bin/python -c 'import sys; print(*sys.version_info[:2])' 2>/dev/null || echo none)"; }
+# A venv holds its own path and its Python's version: one that was moved, or whose Python was replaced, is made anew,
+# and so is one of another version than the PYTHON that was asked for.
+version() { "$1" -c 'import sys; print(*sys.version_info[:2])' 2>/dev/null || echo none; }
+origin() { echo "$PWD $(version .venv/bin/python)"; }
 stamped() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 renew=yes
 if stamped .venv/foz-origin "$(origin)"; then renew=no; fi
+if [ -n "${PYTHON:-}" ] && [ "$(version "$python")" != "$(version .venv/bin/python)" ]; then renew=yes; fi
 
 # --- What the system must give ----------------------------------------------------------------------------------------
 
@@ -82,7 +85,7 @@ has_libgomp() {
     return 1
 }
 
-missing() { # the Debian packages that this level lacks
+list_missing() { # the Debian packages that this level lacks
     if [ $renew = yes ] && ! "$python" -c 'import ensurepip' 2>/dev/null; then echo "${python##*/}-venv"; fi
     if [ "$(uname)" = Linux ] && ! has_libgomp; then echo libgomp1; fi
     case $level in test | bench) any_of nginx || echo nginx-light ;; esac
@@ -111,13 +114,15 @@ apt_install() { # a server that comes as a package is installed, not started: th
         esac' sh "$@" >.make/apt.log 2>&1 </dev/null 9>&-
 }
 
-lacks=$(missing | tr '\n' ' ')
+missing() { list_missing | tr '\n' ' ' | sed 's/ $//'; }
+
+lacks=$(missing)
 if [ -n "$lacks" ]; then
     if any_of apt-get && { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }; then
         say "installing with apt: $lacks"
         # shellcheck disable=SC2086  # a list of names
         apt_install $lacks || { tail -n 5 .make/apt.log >&2; }
-        lacks=$(missing | tr '\n' ' ')
+        lacks=$(missing)
     fi
     case $lacks in
     *-venv*) fail "$lacks missing, and cannot be installed from here; ask your administrator for: apt-get install $lacks" ;;
