@@ -88,6 +88,9 @@ has_libgomp() {
 list_missing() { # the Debian packages that this level lacks
     if [ $renew = yes ] && ! "$python" -c 'import ensurepip' 2>/dev/null; then echo "${python##*/}-venv"; fi
     if [ "$(uname)" = Linux ] && ! has_libgomp; then echo libgomp1; fi
+    if [ "$level" != run ] && [ "$(uname -sm)" != "Linux x86_64" ] && [ "$(uname)" = Linux ]; then
+        any_of shellcheck || echo shellcheck
+    fi
     case $level in test | bench) any_of nginx || echo nginx-light ;; esac
     if [ "$level" = test ] && ! any_of chromium chromium-browser google-chrome; then
         if grep -qs '^ID=ubuntu' /etc/os-release; then echo chromium-browser; else echo chromium; fi
