@@ -26,13 +26,11 @@ from foz.canon.event import (
     TokenLogprob,
     VendorSaid,
 )
-from foz.canon.fault import Garbled
 from foz.dialects.openai import usage
-from foz.dialects.openai.chat.messages import DIALECT
 from foz.dialects.openai.faults import fault_in_stream
+from foz.dialects.openai.frames import BROKEN, DIALECT, NULL, garbled
 from foz.wire import json
 
-NULL = b"null"
 NO_ERROR = frozenset({NULL, b"{}", b'""', b"false"})
 REASONS: dict[str, Reason] = {
     "stop": "stop",
@@ -132,11 +130,6 @@ class _Loose(Struct):
 _CHUNK = msgspec.json.Decoder(Chunk)
 _LOOSE = msgspec.json.Decoder(_Loose)
 _BAG = msgspec.json.Decoder(dict[str, Raw])
-
-
-def garbled(what: str, error: object) -> Garbled:
-    """What an upstream sent is not what this dialect says."""
-    return Garbled(f"the upstream's {what} is not as the OpenAI dialect has it: {error}")
 
 
 def text_of(content: str | list[Piece] | None) -> tuple[str, str]:
@@ -242,7 +235,7 @@ class Reader:
             if whole and not chunk.choices:
                 raise garbled(what, "it has no choices")
             return self._take(chunk, loose, data, whole=whole)
-        except (json.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except BROKEN as error:
             raise garbled(what, error) from None
 
     def finish(self) -> list[Event]:
@@ -252,7 +245,7 @@ class Reader:
         self.done = True
         try:
             told = None if self._usage is None else usage.hear(self._usage)
-        except (json.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except BROKEN as error:
             raise garbled("usage", error) from None
         if told is None:
             return [Finished()]

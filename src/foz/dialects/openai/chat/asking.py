@@ -12,8 +12,9 @@ from msgspec import Raw, Struct
 from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampling
 from foz.canon.tool import ToolChoice, ToolSpec
 from foz.dialects.openai.chat import schema
-from foz.dialects.openai.chat.messages import DIALECT, Wire, hear_messages, say_messages
+from foz.dialects.openai.chat.messages import Wire, hear_messages, say_messages
 from foz.dialects.openai.fields import extras
+from foz.dialects.openai.frames import DIALECT
 from foz.wire import json
 
 _HEARD = frozenset(

@@ -6,19 +6,12 @@ from foz.canon.response import Response, fold
 from foz.dialects.openai.chat import asking
 from foz.dialects.openai.chat.answer import Reader
 from foz.dialects.openai.chat.asking import MANNER, Manner
-from foz.dialects.openai.chat.stream import ChatDecoder
 from foz.dialects.openai.faults import decode_fault
+from foz.dialects.openai.frames import StreamDecoder, call
 from foz.wire import json
 from foz.wire.http import Call, Reply
 
 PATH = "/chat/completions"
-HEADERS = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
-STREAM_HEADERS = ((b"content-type", b"application/json"), (b"accept", b"text/event-stream"))
-
-
-def call(body: bytes, *, stream: bool) -> Call:
-    """The call that asks this."""
-    return Call("POST", PATH, STREAM_HEADERS if stream else HEADERS, body)
 
 
 class ChatClient:
@@ -31,16 +24,16 @@ class ChatClient:
         """`model` is the upstream's name. Streams always ask for usage."""
         if not isinstance(request, ChatRequest):
             raise TypeError("the chat operation takes a ChatRequest")
-        return call(json.encode(asking.say(request, model, self._manner)), stream=request.stream)
+        return call(PATH, json.encode(asking.say(request, model, self._manner)), stream=request.stream)
 
     def decode_response(self, reply: Reply) -> Response:
         """A whole 2xx answer."""
         reader = Reader()
         return fold([*reader.take(reply.body, whole=True), *reader.finish()])
 
-    def decoder(self) -> ChatDecoder:
+    def decoder(self) -> StreamDecoder:
         """For a streamed 2xx answer."""
-        return ChatDecoder()
+        return StreamDecoder(Reader())
 
     def decode_fault(self, reply: Reply) -> Fault:
         """What a non-2xx answer means."""

@@ -16,9 +16,9 @@ from foz.canon.content import Media, Message, Opaque, Part, Reasoning, Refusal, 
 from foz.canon.fault import Unsupported
 from foz.dialects.openai.chat import schema
 from foz.dialects.openai.chat.media import hear_media, say_media
+from foz.dialects.openai.frames import DIALECT
 from foz.wire import json
 
-DIALECT = "openai"
 Wire = dict[str, object]
 Vendor = dict[str, dict[str, Raw]]
 

@@ -1,29 +1,14 @@
-"""
-Where caller and upstream both speak this dialect: the bytes pass, and are looked at as they do.
+"""Chat's bytes where caller and upstream both speak this dialect: what is said in them. See `openai.relay`."""
 
-A stream's chunks all begin alike (`{"id":..,"object":..,"created":..,"model":"x"`). That head is learned from the first
-frame, proven to be complete members of the top level (it parses, once closed), and swapped by slicing where a later
-frame begins with it. Whatever does not begin so is learned again, or taken apart and put together:
-slower, never wrong. Every frame is decoded once, with a schema that only has what the ledger asks.
-"""
-
-from contextlib import suppress
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
-from foz.canon.fault import Cut, Fault, Garbled
-from foz.canon.request import Ask
-from foz.dialects.openai.chat.answer import Piece, garbled, text_of
+from foz.dialects.openai.chat.answer import Piece, text_of
 from foz.dialects.openai.chat.asking import MANNER, Manner
-from foz.dialects.openai.chat.client import call
-from foz.dialects.openai.chat.stream import DONE, data_of
-from foz.dialects.openai.faults import fault_in_stream
-from foz.dialects.openai.usage import Counted, tokens
-from foz.ports.codec import Tally
-from foz.wire import sse
-from foz.wire.http import Call, Reply
+from foz.dialects.openai.chat.client import PATH
+from foz.dialects.openai.relay import SAME_NAMES, Glance, Lens, Relay, Spoken
 
 
 class _Called(Struct, gc=False):
@@ -45,35 +30,14 @@ class _Delta(Struct):
     audio: dict[str, Raw] | None = None
 
 
-class _Choice(Struct):
-    index: int | None = None
+class _Choice(Spoken):
     delta: _Delta | None = None
     message: _Delta | None = None
-    finish_reason: str | None = None
 
 
-class _Glance(Struct):
-    """What the ledger asks of a body or a chunk."""
-
-    model: str | None = None
-    object: str | None = None
-    choices: list[_Choice] | None = None
-    usage: Counted | UnsetType | None = UNSET
-    error: Any = None
-
-
-_GLANCE = msgspec.json.Decoder(_Glance)
-_BAG = msgspec.json.Decoder(dict[str, Raw])
-_ENCODE = msgspec.json.Encoder()
-UNKNOWN = b"\0"
-"""The head of no frame."""
-QUOTES_OF_FILLER = 4
-LINES_OF_FRAME = 2
-_NULL = Raw(b"null")
-_USAGE_ASKED = Raw(b'{"include_usage":true}')
-_NO_USAGE = b',"usage":null'
-_FILLER = b',"obfuscation":"'
-_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+def _weigh_choice(choice: _Choice) -> int:
+    said = choice.delta or choice.message
+    return -1 if said is None else _weigh(said)
 
 
 def _weigh(delta: _Delta) -> int:
@@ -99,242 +63,10 @@ def _weigh_call(called: _Called | None) -> int:
     return 0 if called is None else len(called.name or "") + len(called.arguments or "")
 
 
-def _name(model: str) -> bytes:
-    return _ENCODE.encode(model)
+LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh_choice)
+_OLD_LIMIT = {"max_completion_tokens": "max_tokens"}
 
 
-def head_of(data: bytes, model: str) -> bytes | None:
-    """
-    The beginning of a JSON object up to its top-level `model`, this one; None where it is not found at once.
-    What is found parses once it is closed, so it is made of whole members of the top level.
-    """
-    for written in (b'"model":' + _name(model), b'"model": ' + _name(model)):
-        at = data.find(written)
-        if at > 0:
-            head = data[: at + len(written)]
-            with suppress(*_BROKEN):
-                if _BAG.decode(head + b"}").get("model") is not None:
-                    return head
-    return None
-
-
-def take_apart(data: bytes, model: str | None, *, without_usage: bool = False) -> bytes:
-    """The JSON object with its top-level `model` put anew: taken apart and put together."""
-    bag = _BAG.decode(data)
-    if model is not None:
-        bag["model"] = Raw(_name(model))
-    if without_usage:
-        bag.pop("usage", None)
-    return _ENCODE.encode(bag)
-
-
-def _usage_at(data: bytes) -> int:
-    """
-    Where the top level's `"usage":null` stands, if nothing but filler follows it: -1 if that is not certain at once.
-    The text cannot be inside a string, for its quotes would be escaped there, nor deeper, for only one brace follows.
-    """
-    at = data.rfind(_NO_USAGE)
-    if at < 0:
-        return -1
-    rest = data[at + len(_NO_USAGE) :]
-    filler = rest.startswith(_FILLER) and rest.endswith(b'"}') and rest.count(b'"') == QUOTES_OF_FILLER
-    return at if rest == b"}" or filler else -1
-
-
-class ChatRelayStream:
-    """One stream passing through. Implements `ports.codec.RelayStream`."""
-
-    __slots__ = (
-        "_begun", "_closed", "_done", "_fault", "_frames", "_head", "_model", "_new_head", "_open", "_shows_usage",
-        "tally",
-    )  # fmt: skip
-
-    def __init__(self, ask: Ask) -> None:
-        self.tally = Tally()
-        self._model = ask.model
-        self._shows_usage = ask.wants_usage
-        self._frames = sse.Decoder()
-        self._head = self._new_head = UNKNOWN
-        self._open: set[int] = set()
-        self._closed: set[int] = set()
-        self._begun = False
-        self._done = False
-        self._fault: Fault | None = None
-
-    def feed(self, chunk: bytes) -> bytes:
-        """
-        What the caller gets of this chunk. A fault that comes with good frames before it in one chunk
-        is raised by the next call, so that it does not matter how the network cuts the stream.
-        """
-        if self._fault is not None:
-            raise self._fault
-        if chunk[-2:] == b"\n\n" and b"\r" not in chunk and not self._frames.pending:
-            lines = chunk.count(b"\n")
-            if lines == LINES_OF_FRAME:
-                if chunk[:6] == b"data: ":
-                    return self._pass_all([chunk[6:-2]], chunk)
-            else:
-                blocks = chunk[:-2].split(b"\n\n")
-                plain = [block[6:] for block in blocks if block[:6] == b"data: "]
-                if lines == LINES_OF_FRAME * len(plain) == LINES_OF_FRAME * len(blocks):
-                    return self._pass_all(plain, chunk)
-        try:
-            frames = self._frames.feed(chunk)
-        except sse.TooLong as error:
-            raise garbled("stream", error) from None
-        return self._pass_all([data_of(frame) for frame in frames], None)
-
-    def close(self) -> bytes:
-        """The end of input. A frame that was cut is no frame; a stream whose choices are all finished is complete."""
-        if self._fault is not None:
-            raise self._fault
-        passed = b""
-        with suppress(Garbled):
-            passed = self._pass_all([data_of(frame) for frame in self._frames.close()], None)
-        if not self._done and (self._open or not self._closed):
-            raise Cut("the upstream's stream ended before it was finished")
-        self._done = self.tally.finished = True
-        return passed + DONE
-
-    def _pass_all(self, frames: list[bytes], chunk: bytes | None) -> bytes:
-        """The frames as the caller gets them; `chunk`, where it holds just them and none of them changes."""
-        passed: list[bytes] = []
-        for data in frames:
-            if self._done:
-                chunk = None
-                break
-            try:
-                piece = self._pass(data)
-            except Fault as fault:
-                self._fault = fault
-                if not passed:
-                    raise
-                chunk = None
-                break
-            if piece is not data:
-                chunk = None
-            if piece:
-                passed.append(b"data: %b\n\n" % piece)
-        return b"".join(passed) if chunk is None else chunk
-
-    def _pass(self, data: bytes) -> bytes:
-        """One frame: itself where nothing changes, nothing where it is not for the caller."""
-        if data[:6] == b"[DONE]":
-            if not self._begun and not self._closed:
-                raise garbled("stream", "it ended before it began")
-            self._done = self.tally.finished = True
-            return b""
-        try:
-            glance = _GLANCE.decode(data)
-        except _BROKEN as error:
-            raise garbled("stream", error) from None
-        if glance.error or glance.object == "error":
-            raise fault_in_stream(data)
-        for choice in glance.choices or ():
-            self._meter(choice)
-        counted = glance.usage
-        if counted:
-            self._begun = True
-            self.tally.usage = tokens(counted) or self.tally.usage
-            if not glance.choices and not self._shows_usage:
-                return b""
-        strip = counted is not UNSET and not self._shows_usage
-        return self._restore(data, glance.model, strip=strip)
-
-    def _restore(self, data: bytes, model: str | None, *, strip: bool) -> bytes:
-        """The frame with the public name in it."""
-        if model is None or model == self._model:
-            return self._strip(data) if strip else data
-        if not data.startswith(self._head):
-            self._learn(data, model)
-        return self._swap(data, strip=strip)
-
-    def _meter(self, choice: _Choice) -> None:
-        delta = choice.delta
-        if delta is not None:
-            size = _weigh(delta)
-            if size >= 0:
-                tally = self.tally
-                tally.content += size
-                tally.pieces += 1
-        index = choice.index or 0
-        if choice.finish_reason:
-            self._open.discard(index)
-            self._closed.add(index)
-        elif index not in self._open and index not in self._closed:
-            self._begun = True
-            self._open.add(index)
-
-    def _learn(self, data: bytes, model: str) -> None:
-        head = head_of(data, model)
-        if head is None:
-            self._head = self._new_head = UNKNOWN
-        else:
-            self._head = head
-            self._new_head = head[: -len(_name(model))] + _name(self._model)
-
-    def _swap(self, data: bytes, *, strip: bool) -> bytes:
-        if self._head is UNKNOWN:
-            return take_apart(data, self._model, without_usage=strip)
-        if not strip:
-            return self._new_head + data[len(self._head) :]
-        at = _usage_at(data)
-        if at < 0:
-            return take_apart(data, self._model, without_usage=True)
-        return self._new_head + data[len(self._head) : at] + data[at + len(_NO_USAGE) :]
-
-    def _strip(self, data: bytes) -> bytes:
-        at = _usage_at(data)
-        if at < 0:
-            return take_apart(data, None, without_usage=True)
-        return data[:at] + data[at + len(_NO_USAGE) :]
-
-
-class ChatRelay:
-    """Implements `ports.codec.RelayCodec`."""
-
-    def __init__(self, manner: Manner = MANNER) -> None:
-        self._old_limit = manner.limit == "max_tokens"
-
-    def retarget(self, body: bytes, ask: Ask, model: str) -> Call:
-        """The caller's body with the upstream's model name and usage asked for."""
-        bag = _BAG.decode(body)
-        bag["model"] = Raw(_name(model))
-        if ask.stream and not ask.wants_usage:
-            options = bag.get("stream_options")
-            if options is None or options == _NULL:
-                bag["stream_options"] = _USAGE_ASKED
-            else:
-                bag["stream_options"] = Raw(_ENCODE.encode({**_BAG.decode(options), "include_usage": True}))
-        if self._old_limit and "max_completion_tokens" in bag:
-            bag["max_tokens"] = bag.pop("max_completion_tokens")
-        return call(_ENCODE.encode(bag), stream=ask.stream)
-
-    def whole(self, reply: Reply, ask: Ask) -> tuple[bytes, Tally]:
-        """The caller's body of a whole 2xx answer, and what it tells."""
-        data = reply.body
-        try:
-            glance = _GLANCE.decode(data)
-        except _BROKEN as error:
-            raise garbled("answer", error) from None
-        if glance.error or glance.object == "error":
-            raise fault_in_stream(data)
-        if not glance.choices:
-            raise garbled("answer", "it has no choices")
-        tally = Tally()
-        tally.finished = True
-        tally.pieces = 1
-        tally.content = sum(max(_weigh(it.message), 0) for it in glance.choices if it.message)
-        if isinstance(glance.usage, Counted):
-            tally.usage = tokens(glance.usage)
-        model = glance.model
-        if model is None or model == ask.model:
-            return data, tally
-        head = head_of(data, model)
-        if head is None:
-            return take_apart(data, ask.model), tally
-        return head[: -len(_name(model))] + _name(ask.model) + data[len(head) :], tally
-
-    def stream(self, ask: Ask) -> ChatRelayStream:
-        """For a streamed 2xx answer."""
-        return ChatRelayStream(ask)
+def chat_relay(manner: Manner = MANNER) -> Relay[_Choice]:
+    """The relay role of chat, for one manner of this dialect."""
+    return Relay(PATH, LENS, _OLD_LIMIT if manner.limit == "max_tokens" else SAME_NAMES)

@@ -9,10 +9,11 @@ from foz.canon.request import Ask, ChatRequest, Operation, Request
 from foz.canon.response import Choice, Response
 from foz.dialects.openai import usage
 from foz.dialects.openai.chat import asking, schema
-from foz.dialects.openai.chat.messages import DIALECT, Wire
+from foz.dialects.openai.chat.messages import Wire
 from foz.dialects.openai.chat.stream import ChatEncoder, say_logprobs, say_reason
 from foz.dialects.openai.faults import encode_fault_event
 from foz.dialects.openai.fields import Words, decode, invalid, refusal
+from foz.dialects.openai.frames import DIALECT
 from foz.ports.codec import Answer
 from foz.wire import json
 

@@ -5,8 +5,6 @@ Chunks have the role first, then pieces, then a finish chunk with an empty delta
 written once. The usage chunk, where the caller asked for it, and `[DONE]` come last, whenever the count came in.
 """
 
-from contextlib import suppress
-
 from foz.canon.event import (
     CallGrew,
     CallOpened,
@@ -21,15 +19,11 @@ from foz.canon.event import (
     TokenLogprob,
     VendorSaid,
 )
-from foz.canon.fault import Cut, Fault, Garbled
 from foz.canon.request import ChatRequest
 from foz.dialects.openai import usage
-from foz.dialects.openai.chat.answer import Reader, garbled
-from foz.dialects.openai.chat.messages import DIALECT, Wire
-from foz.wire import json, sse
-
-DONE = b"data: [DONE]\n\n"
-NULL = b"null"
+from foz.dialects.openai.chat.messages import Wire
+from foz.dialects.openai.frames import DIALECT, DONE, NULL
+from foz.wire import json
 
 
 def say_reason(event: ChoiceFinished, *, legacy: bool) -> Wire:
@@ -154,65 +148,3 @@ class ChatEncoder:
             return b""
         said = usage.say(self._measured.usage, self._measured.vendor.get(DIALECT, {}))
         return b'%b],"usage":%b}\n\n' % (self._head, json.encode(said))
-
-
-def data_of(frame: sse.Frame) -> bytes:
-    """A frame's data, in one line. A frame that is named an error holds one, however it says it."""
-    data = frame.data.replace(b"\n", b" ")
-    if frame.event != b"error":
-        return data
-    return b'{"error":%b}' % (data if json.valid(data) else b'"unreadable"')
-
-
-class ChatDecoder:
-    """The bytes of a stream to events. Implements `ports.codec.EventDecoder`."""
-
-    def __init__(self) -> None:
-        self._frames = sse.Decoder()
-        self._reader = Reader()
-        self._fault: Fault | None = None
-
-    def feed(self, chunk: bytes) -> list[Event]:
-        """
-        The events that this chunk completes. A fault that comes with good frames before it in one chunk
-        is raised by the next call, so that it does not matter how the network cuts the stream.
-        """
-        if self._fault is not None:
-            raise self._fault
-        try:
-            frames = self._frames.feed(chunk)
-        except sse.TooLong as error:
-            raise garbled("stream", error) from None
-        events: list[Event] = []
-        for frame in frames:
-            if self._reader.done:
-                break
-            try:
-                events.extend(self._take(frame))
-            except Fault as fault:
-                self._fault = fault
-                if not events:
-                    raise
-                break
-        return events
-
-    def close(self) -> list[Event]:
-        """The end of input. A frame that was cut is no frame; a stream whose choices are all finished is complete."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        for frame in self._frames.close():
-            if not self._reader.done:
-                with suppress(Garbled):
-                    events.extend(self._take(frame))
-        if self._reader.done:
-            return events
-        if not self._reader.complete:
-            raise Cut("the upstream's stream ended before it was finished")
-        return events + self._reader.finish()
-
-    def _take(self, frame: sse.Frame) -> list[Event]:
-        data = data_of(frame)
-        if data.startswith(b"[DONE]"):
-            return self._reader.finish()
-        return self._reader.take(data)

@@ -1,0 +1,17 @@
+"""Completions' bytes where caller and upstream both speak this dialect: what is said in them. See `openai.relay`."""
+
+import msgspec
+
+from foz.dialects.openai.completions.client import PATH
+from foz.dialects.openai.relay import Glance, Lens, Relay, Spoken
+
+
+class _Choice(Spoken):
+    text: str | None = None
+
+
+def _weigh(choice: _Choice) -> int:
+    return len(choice.text) if choice.text else -1
+
+
+COMPLETION_RELAY = Relay(PATH, Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh))
