@@ -281,6 +281,7 @@ def test_what_looks_like_a_key_is_struck_out(secret: str) -> None:
         ({"retry_after": formatdate(1030, usegmt=True).encode(), "date": formatdate(1000, usegmt=True).encode()}, 30.0),
         ({"retry_after": formatdate(990, usegmt=True).encode(), "date": formatdate(1000, usegmt=True).encode()}, 0.0),
         ({"retry_after": formatdate(1030, usegmt=True).encode()}, None),
+        ({"retry_after": b"Fri, 31 Feb 2031 00:00:00 GMT", "date": formatdate(0, usegmt=True).encode()}, None),
         ({"retry_after": b"Mon, 99 Foo 99999 99:99:99 GMT", "date": formatdate(0, usegmt=True).encode()}, None),
         ({}, None),
     ],

@@ -15,7 +15,7 @@ A 401 or 403 of an upstream is about the gateway's own key: its text may show th
 
 import math
 import re
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import msgspec
@@ -80,6 +80,8 @@ _SDK_MAY_RETRY = (RateLimited, NoCapacity, Draining)
 _OUR_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _TIMEOUTS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT)
 _ERROR_STATUS = re.compile("[45][0-9][0-9]")
+_HTTP_DATE = re.compile(rb"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
+_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _SECRET = re.compile(r"(?i)(bearer\s+|\b(?:sk|pk|rk|nvapi|gsk|xai|hf|key)[-_])[\w.*-]{8,}")
 
 
@@ -227,9 +229,14 @@ def _seconds(value: bytes | None, scale: float = 1.0) -> float | None:
 
 
 def _date(value: bytes | None) -> float | None:
+    """Seconds since the epoch of an HTTP date."""
+    found = _HTTP_DATE.fullmatch(value or b"")
+    if found is None or found[2] not in _MONTHS:
+        return None
+    day, year, hour, minute, second = map(int, found.group(1, 3, 4, 5, 6))
     try:
-        return parsedate_to_datetime((value or b"").decode("latin-1")).timestamp()
-    except (ValueError, OverflowError, OSError):
+        return datetime(year, _MONTHS.index(found[2]) + 1, day, hour, minute, second, tzinfo=UTC).timestamp()
+    except ValueError:
         return None
 
 

@@ -67,6 +67,8 @@ LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh_choice)
 _OLD_LIMIT = {"max_completion_tokens": "max_tokens"}
 
 
-def chat_relay(manner: Manner = MANNER) -> Relay[_Choice]:
-    """The relay role of chat, for one manner of this dialect."""
-    return Relay(PATH, LENS, _OLD_LIMIT if manner.limit == "max_tokens" else SAME_NAMES)
+class ChatRelay(Relay[_Choice]):
+    """Implements `ports.codec.RelayCodec`, for one manner of this dialect."""
+
+    def __init__(self, manner: Manner = MANNER) -> None:
+        super().__init__(PATH, LENS, _OLD_LIMIT if manner.limit == "max_tokens" else SAME_NAMES)

@@ -14,4 +14,11 @@ def _weigh(choice: _Choice) -> int:
     return len(choice.text) if choice.text else -1
 
 
-COMPLETION_RELAY = Relay(PATH, Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh))
+LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh)
+
+
+class CompletionRelay(Relay[_Choice]):
+    """Implements `ports.codec.RelayCodec`."""
+
+    def __init__(self) -> None:
+        super().__init__(PATH, LENS)
