@@ -34,7 +34,7 @@ format: ## writes every file in the one style
 	$(PY) -m ruff check --fix-only --quiet .
 
 bench: ## measures against nginx and LiteLLM, writes bench/results/
-	@scripts/setup.sh bench
+	@scripts/setup.sh dev
 	@$(PY) -m bench $(ARGS)
 
 soak: ## the long runs: 200 kills, memory over 150,000 requests

@@ -1,10 +1,9 @@
 #!/bin/sh
-# Sets up what one of the commands needs: `scripts/setup.sh run|dev|test|bench`.
+# Sets up what one of the commands needs: `scripts/setup.sh run|dev|test`.
 #
-#   run     .venv with requirements/run.lock, and foz itself
-#   dev     the same with requirements/dev.lock: formatter, linters, types, pytest, node
-#   test    dev, the OpenAI SDKs for Python and Node, nginx and a browser
-#   bench   dev and nginx
+#   run    .venv with requirements/run.lock, and foz itself
+#   dev    the same with requirements/dev.lock: formatter, linters, types, pytest, node
+#   test   dev, the OpenAI SDKs for Python and Node, nginx and a browser
 #
 # Everything lands in .venv and tests/node/node_modules; only what the system itself must give (python3-venv, libgomp1,
 # nginx, chromium) is installed by apt, as root or with passwordless sudo, and else named in one line before anything
@@ -23,8 +22,8 @@ fail() {
 }
 
 case $level in
-run | dev | test | bench) ;;
-*) fail "usage: scripts/setup.sh run|dev|test|bench" ;;
+run | dev | test) ;;
+*) fail "usage: scripts/setup.sh run|dev|test" ;;
 esac
 
 if [ -L .venv ]; then
@@ -91,8 +90,9 @@ list_missing() { # the Debian packages that this level lacks
     if [ "$level" != run ] && [ "$(uname -sm)" != "Linux x86_64" ] && [ "$(uname)" = Linux ]; then
         any_of shellcheck || echo shellcheck
     fi
-    case $level in test | bench) any_of nginx || echo nginx-light ;; esac
-    if [ "$level" = test ] && ! any_of chromium chromium-browser google-chrome; then
+    if [ "$level" != test ]; then return; fi
+    any_of nginx || echo nginx-light
+    if ! any_of chromium chromium-browser google-chrome; then
         if grep -qs '^ID=ubuntu' /etc/os-release; then echo chromium-browser; else echo chromium; fi
     fi
 }
