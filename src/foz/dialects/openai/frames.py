@@ -31,10 +31,11 @@ def garbled(what: str, error: object) -> Garbled:
 
 
 def data_of(frame: sse.Frame) -> bytes:
-    """A frame's data. One that is named an error holds one, however it says it."""
+    """A frame's data, in one line. A frame that is named an error holds one, however it says it."""
+    data = frame.data.replace(b"\n", b" ")
     if frame.event != b"error":
-        return frame.data
-    return b'{"error":%b}' % (frame.data if json.valid(frame.data) else b'"unreadable"')
+        return data
+    return b'{"error":%b}' % (data if json.valid(data) else b'"unreadable"')
 
 
 class Reader(Protocol):
