@@ -63,6 +63,8 @@ class Target(Struct, frozen=True):
     patience: Patience = Patience()
     resend: bool = False
     """True where a request that timed out after it was sent may be sent again, here or elsewhere."""
+    barred: str | None = None
+    """Why it can never be asked as things are configured (no key, switched off), where it cannot."""
 
     @property
     def name(self) -> str:
