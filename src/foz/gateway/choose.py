@@ -5,7 +5,8 @@ A plan is the order in which targets are tried; the first attempt goes to the fi
 
 1. The mode keeps a placement: `gpu`, `api`, or both in `auto`, where all that is ours comes before all that is bought.
 2. What cannot do the operation, or lacks a need of the request, is left out: nobody is asked for what they cannot do.
-3. What is unhealthy is left out. A breaker that wants to try its target again says that the target is healthy.
+3. What configuration bars is left out, and what is unhealthy. A breaker that wants to try its target again says
+   that the target is healthy.
 4. Lower ranks first; within a rank the order is drawn by weight, without putting back, so that fall-backs share
    the load by weight too. A weight of 0 is never drawn before a positive one; equal zeros keep their order.
 
@@ -80,6 +81,8 @@ def _nothing(model: Model, ask: Ask) -> NoRoute | Unsupported:
     for target in model.targets[:_SHOWN]:
         if target.name not in lacks:
             whys.append(f"{target.name} is {target.placement.value}, not {ask.mode.value}")
+        elif target.barred:
+            whys.append(f"{target.name}: {target.barred}")
         elif lacks[target.name]:
             whys.append(f"{target.name} cannot do {', '.join(lacks[target.name])}")
         else:
@@ -98,7 +101,7 @@ def plan(model: Model, ask: Ask, health: Health, dice: Dice) -> tuple[Target, ..
     usable = [
         target
         for target in model.targets
-        if _in_mode(target, ask.mode) and not _lacking(target, ask) and health(target)
+        if not target.barred and _in_mode(target, ask.mode) and not _lacking(target, ask) and health(target)
     ]
     if not usable:
         raise _nothing(model, ask)

@@ -47,6 +47,7 @@ targets = st.builds(
     placement=st.sampled_from(Placement),
     rank=st.integers(0, 3),
     weight=st.sampled_from([0.0, 0.1, 1.0, 7.5]),
+    barred=st.sampled_from([None, None, None, "no key"]),
     profile=st.builds(
         Profile,
         operations=st.frozensets(st.sampled_from(Operation)),
@@ -74,7 +75,11 @@ def test_a_plan_is_every_target_that_may_be_asked_and_no_other(
 ) -> None:
     """A plan holds, once each, the healthy targets of the mode that lack nothing; with none there is a fault."""
     healthy = {target.name for index, target in enumerate(model.targets) if index not in sick}
-    expected = {target.name for target in model.targets if _can(target, ask) and target.name in healthy}
+    expected = {
+        target.name
+        for target in model.targets
+        if _can(target, ask) and target.name in healthy and target.barred is None
+    }
 
     try:
         planned = plan(model, ask, lambda target: target.name in healthy, random.Random(seed).random)
@@ -191,6 +196,7 @@ def test_no_route_says_of_each_target_why() -> None:
         Target(provider="bought", model="x"),
         Target(provider="sick", model="x", placement=Placement.GPU),
         Target(provider="blind", model="x", placement=Placement.GPU, profile=Profile(lacks=frozenset({"images"}))),
+        Target(provider="bare", model="x", placement=Placement.GPU, barred="no key: set BARE_API_KEY"),
     )
     ask = Ask(operation=Operation.CHAT, model="m", mode=Mode.GPU, needs=frozenset({"images"}))
     fault = _fault(model, ask, lambda target: target.provider != "sick")
@@ -200,6 +206,7 @@ def test_no_route_says_of_each_target_why() -> None:
     assert "bought/x is api, not gpu" in fault.message
     assert "sick/x failed too often lately" in fault.message
     assert "blind/x cannot do images" in fault.message
+    assert "bare/x: no key: set BARE_API_KEY" in fault.message
 
 
 def test_unsupported_names_the_need() -> None:

@@ -1,0 +1,231 @@
+"""
+Rows meet the environment: which providers there are for this process, where, with which key, and why not.
+
+A provider is `ready` (configured: its key was found, or its place was said and it needs none), `probe` (a local
+server that nobody named: it is used if it answers) or `off`, with the reason.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+from pydantic import SecretStr
+
+from foz.canon.model import Patience, Placement
+from foz.config.address import Address, is_loopback, read
+from foz.config.refusal import ConfigError
+from foz.config.rows import ProviderSettings
+from foz.config.settings import Timeouts, Written
+from foz.providers.auth.sign import signed
+from foz.providers.catalog import SIMULATED, catalog
+from foz.providers.row import ProviderRow
+from foz.wire.http import Headers
+
+State = Literal["ready", "probe", "off"]
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Provider(Struct, frozen=True):
+    """A row and what this process knows about it. Its repr shows no secret."""
+
+    row: ProviderRow
+    state: State
+    why: str = ""
+    """Why it is off."""
+    key: SecretStr | None = None
+    key_from: str | None = None
+    """The variable that held the key."""
+    place_from: str | None = None
+    """What said where it is, if not the catalog."""
+    extra: tuple[tuple[str, SecretStr], ...] = ()
+    patience: Patience = Patience()
+
+    @property
+    def name(self) -> str:
+        """The row's."""
+        return self.row.name
+
+    def headers(self) -> Headers:
+        """What each call bears: the key and the row's own headers. Never to be shown."""
+        key = self.key.get_secret_value() if self.key else None
+        own = tuple((name.lower().encode(), value.encode()) for name, value in self.row.headers)
+        extra = tuple((name.lower().encode(), value.get_secret_value().encode()) for name, value in self.extra)
+        return (*signed(self.row, key), *own, *extra)
+
+
+def place(row: ProviderRow, said: str) -> str:
+    """
+    Where a provider is, as a variable says it: a URL whose empty path is the row's, or a host, a port or both,
+    which take scheme, port and path from the row. "Everywhere" as a place to listen is this machine to a client.
+    """
+    known = urlsplit(row.base_url)
+    said = said.strip().rstrip("/")
+    if "://" in said:
+        parts = urlsplit(said)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
+            raise ValueError("a URL or host:port")
+        host, port = parts.hostname, f":{parts.port}" if parts.port else ""
+        scheme, path = parts.scheme, parts.path or known.path
+    else:
+        bare, slash, path = said.partition("/")
+        if bare.count(":") == 1 or "]:" in bare or bare.isdigit():
+            address = read(bare, known.hostname or "127.0.0.1")
+        else:
+            host = bare.removeprefix("[").removesuffix("]")
+            address = read(f"[{host}]:{known.port}" if ":" in host else f"{host}:{known.port or 443}", host)
+        host, port = address.host, f":{address.port}"
+        scheme, path = known.scheme, f"/{path}" if slash else known.path
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is turned away from it
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}{port}{path}"
+
+
+def is_own(url: str, addresses: Sequence[Address]) -> bool:
+    """Whether a URL leads back to where we listen."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    for address in addresses:
+        here = is_loopback(host) if address.loopback or address.everywhere else False
+        if address.port == port and (here or host == address.host):
+            return True
+    return False
+
+
+def _written_over(row: ProviderRow | None, own: ProviderSettings) -> ProviderRow:
+    """A row of the catalog with what foz.toml says instead, or a new one."""
+    said: dict[str, object] = {}
+    for name in ("base_url", "dialect", "secret", "auth", "auth_header", "resend", "models", "forwards", "quirks"):
+        value = getattr(own, name)
+        if value is not None:
+            said[name] = value
+    if own.placement is not None:
+        said["placement"] = Placement(own.placement)
+    if row is not None:
+        return msgspec.structs.replace(row, **said)
+    url = own.base_url or ""
+    near = Placement.GPU if is_loopback(urlsplit(url).hostname or "") else Placement.API
+    auth = "bearer" if own.secret else "none"
+    return ProviderRow(**{"name": own.name, "base_url": url, "placement": near, "auth": auth, **said})  # type: ignore[arg-type]  # rows.py has checked each
+
+
+def _patience(defaults: Timeouts, own: ProviderSettings | None) -> Patience:
+    given = own.timeouts if own else None
+    values = {
+        name: getattr(given, name, None) or getattr(defaults, name)
+        for name in ("connect", "first_byte", "idle", "total")
+    }
+    return Patience(**values)
+
+
+def _key(row: ProviderRow, environ: Mapping[str, str]) -> tuple[SecretStr | None, str | None]:
+    if row.auth == "none":
+        return None, None
+    for name in row.secret:
+        value = environ.get(name, "").strip()
+        if value:
+            if not value.isascii() or not value.isprintable():
+                raise ConfigError(
+                    f"environment: {name}: expected a key of printable ASCII characters (it is not shown)"
+                )
+            return SecretStr(value), name
+    return None, None
+
+
+def _extra(own: ProviderSettings | None, environ: Mapping[str, str]) -> tuple[tuple[str, SecretStr], ...]:
+    extra = []
+    for name, secret in (own.headers if own else {}).items():
+        missing = [one for one in _REFERENCE.findall(secret.get_secret_value()) if not environ.get(one)]
+        where = f"foz.toml: provider '{own.name if own else ''}': headers.{name}"
+        if missing:
+            raise ConfigError(f"{where}: expected the environment variable {missing[0]} to be set")
+        value = _REFERENCE.sub(lambda match: environ[match[1]], secret.get_secret_value()).strip()
+        if not value.isascii() or not value.isprintable():
+            raise ConfigError(f"{where}: expected printable ASCII characters (the value is not shown)")
+        extra.append((name, SecretStr(value)))
+    return tuple(extra)
+
+
+class _Binder:
+    """One pass over all rows."""
+
+    def __init__(self, written: Written, environ: Mapping[str, str]) -> None:
+        self.written = written
+        self.environ = environ
+        self.own = {own.name: own for own in written.provider}
+
+    def located(self, row: ProviderRow, own: ProviderSettings | None) -> tuple[ProviderRow, str | None]:
+        """The row where it really is, and what said so."""
+        if own is not None and own.base_url:
+            return row, "foz.toml"
+        for name in row.base_url_env:
+            said = self.environ.get(name, "").strip()
+            if said:
+                try:
+                    return msgspec.structs.replace(row, base_url=place(row, said)), name
+                except ValueError:
+                    raise ConfigError(
+                        f"environment: {name}: expected a URL such as {row.base_url} or a host and port"
+                    ) from None
+        return row, None
+
+    def bind(self, row: ProviderRow) -> Provider:
+        own = self.own.get(row.name)
+        row, place_from = self.located(row, own)
+        key, key_from = _key(row, self.environ)
+        state, why = self.state(row, own, named=place_from is not None or key is not None or own is not None, key=key)
+        return Provider(
+            row=row,
+            state=state,
+            why=why,
+            key=key,
+            key_from=key_from,
+            place_from=place_from,
+            extra=_extra(own, self.environ) if state != "off" else (),
+            patience=_patience(self.written.timeouts, own),
+        )
+
+    def state(
+        self, row: ProviderRow, own: ProviderSettings | None, *, named: bool, key: SecretStr | None
+    ) -> tuple[State, str]:
+        if own is not None and not own.enabled:
+            return "off", "switched off by enabled = false in foz.toml"
+        if row.name == SIMULATED:
+            return "ready", ""
+        if self.written.test_mode:
+            return "off", "test mode: nothing leaves the machine"
+        if is_own(row.base_url, self.written.server.addresses):
+            return "off", f"{row.base_url} is our own address: asking it would go in circles"
+        if row.needs_key and key is None:
+            return "off", f"no key: set {' or '.join(row.secret)}"
+        return ("probe", "") if row.local and not named else ("ready", "")
+
+
+def bind(written: Written, environ: Mapping[str, str]) -> tuple[Provider, ...]:
+    """All providers, the catalog's first."""
+    binder = _Binder(written, environ)
+    rows = {
+        name: _written_over(row, binder.own[name]) if name in binder.own else row for name, row in catalog().items()
+    }
+    for name, own in binder.own.items():
+        if name not in rows:
+            rows[name] = _written_over(None, own)
+    bound = [binder.bind(row) for row in rows.values()]
+    others = any(one.state == "ready" and one.name != SIMULATED for one in bound)
+    if others and not written.test_mode:
+        why = "only in test mode, or while nothing else is configured"
+        bound = [
+            msgspec.structs.replace(one, state="off", why=one.why or why) if one.name == SIMULATED else one
+            for one in bound
+        ]
+    return tuple(bound)
+
+
+def doubtful(bound: Sequence[Provider]) -> list[str]:
+    """Warnings: providers that were named and cannot be used."""
+    return [
+        f"provider {one.name} ({one.place_from}): {one.why}"
+        for one in bound
+        if one.state == "off" and one.place_from and "our own address" in one.why
+    ]

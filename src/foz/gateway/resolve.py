@@ -1,0 +1,148 @@
+"""
+From a model's name to what serves it. One immutable snapshot, swapped whole when settings or discoveries change.
+
+A name is, in this order:
+
+1. a public name, exactly: a model of the settings, or one that a provider says it has. The public name of a
+   discovered model is its bare id where one provider has it and no model of the settings is called so, else
+   `provider/id`;
+2. `provider/rest`, where the provider is configured;
+3. nothing: `closest` says what it may have been meant to be.
+
+In test mode every name is answered by the one target that is made for it. Names longer than `LONGEST` are nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from msgspec import Struct
+
+from foz.canon.model import Model, Target
+from foz.gateway.likeness import Likeness
+from foz.ports.line import Line
+
+LONGEST = 256
+MOST_DISCOVERED = 20_000
+"""Models of one provider that are kept."""
+_KEPT = 1_024
+
+Cast = Callable[[str, str], Target]
+"""The target for a provider and what it calls the model: placement, profile, rates and patience."""
+
+
+class Listing(Struct, frozen=True):
+    """What a snapshot is made of, besides its lines."""
+
+    configured: tuple[Model, ...] = ()
+    """The models of the settings."""
+    discovered: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What each provider says that it has."""
+    everything: Target | None = None
+    """In test mode: the target of every name."""
+    fallback: Model | None = None
+    """Listed only while there is nothing else."""
+
+
+def _fit(names: Iterable[str]) -> Iterator[str]:
+    """Names that can be written in a request and a terminal; the rest of a hostile list is left out."""
+    return (name for name in names if 0 < len(name) <= LONGEST and name.isprintable() and name == name.strip())
+
+
+def _public(listing: Listing, cast: Cast) -> dict[str, Model]:
+    """All public models by their names, in the order of names."""
+    found = {model.name: model for model in listing.configured}
+    counts = Counter(name for _, names in listing.discovered for name in names)
+    doubled: list[tuple[str, str]] = []
+    for provider, names in listing.discovered:
+        for name in names:
+            if counts[name] > 1 or name in found:
+                doubled.append((provider, name))
+            else:
+                found[name] = Model(name, (cast(provider, name),), owner=provider)
+    for provider, name in doubled:
+        full = f"{provider}/{name}"
+        if full not in found:
+            found[full] = Model(full, (cast(provider, name),), owner=provider)
+    return {name: found[name] for name in sorted(found)}
+
+
+class Snapshot:
+    """Implements `ports.line.Directory`."""
+
+    def __init__(self, listing: Listing, lines: Mapping[str, Line], cast: Cast) -> None:
+        self._listing = listing
+        self._lines = lines
+        self._cast = cast
+        self._models = _public(listing, cast)
+        if listing.everything is not None:
+            self._models = self._replaced(listing.everything)
+        if listing.fallback is not None and not self._models:
+            self._models = {listing.fallback.name: listing.fallback}
+        self._listed = tuple(model for model in self._models.values() if any(not t.barred for t in model.targets))
+        self._passing: dict[str, Model] = {}
+        self._likeness: Likeness | None = None
+
+    def _replaced(self, target: Target) -> dict[str, Model]:
+        """The same names, all served by one target, and that target's own name."""
+        own = Model(target.provider, (target,))
+        models = {
+            name: Model(name, (target,), model.created, model.owner, model.description)
+            for name, model in self._models.items()
+        }
+        return dict(sorted({own.name: own, **models}.items()))
+
+    def find(self, name: str) -> Model | None:
+        """A model by its public name, or by `provider/rest` where the provider is configured."""
+        return self._models.get(name) or self._passing.get(name) or self._other(name)
+
+    def _other(self, name: str) -> Model | None:
+        """A model that is not listed but may be named."""
+        if len(name) > LONGEST:
+            return None
+        everything, fallback = self._listing.everything, self._listing.fallback
+        provider, _, rest = name.partition("/")
+        if everything is not None:
+            model = Model(name, (everything,))
+        elif rest and provider in self._lines:
+            model = Model(name, (self._cast(provider, rest),), owner=provider)
+        elif fallback is not None and name == fallback.name:
+            model = fallback
+        else:
+            return None
+        if len(self._passing) >= _KEPT:
+            self._passing.clear()
+        self._passing[name] = model
+        return model
+
+    def closest(self, name: str) -> Sequence[str]:
+        """Up to three public names like this one."""
+        if len(name) > LONGEST:
+            return ()
+        if self._likeness is None:
+            self._likeness = Likeness([model.name for model in self._listed])
+        return self._likeness.closest(name)
+
+    def models(self) -> Sequence[Model]:
+        """All public models that have a target to ask, by name."""
+        return self._listed
+
+    def all_models(self) -> Sequence[Model]:
+        """Also those of the settings whose targets are all barred: for people who ask why."""
+        return tuple(self._models.values())
+
+    def line(self, target: Target) -> Line:
+        """How to reach a target."""
+        return self._lines[target.provider]
+
+    def with_discovered(self, provider: str, names: Iterable[str]) -> "Snapshot":
+        """A new snapshot in which this provider has these models, and no other."""
+        if provider not in self._lines:
+            raise ValueError(f"'{provider}' is no configured provider, so it has no models")
+        kept = tuple(dict.fromkeys(islice(_fit(names), MOST_DISCOVERED)))
+        others = tuple(pair for pair in self._listing.discovered if pair[0] != provider)
+        discovered = tuple(sorted((*others, (provider, kept))))
+        listing = self._listing
+        return Snapshot(
+            Listing(listing.configured, discovered, listing.everything, listing.fallback), self._lines, self._cast
+        )

@@ -1,0 +1,47 @@
+"""
+A provider is a row: who, which dialect, which key, which quirks. No code.
+
+The deciding question for anything more is whether the protocol requires it.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from foz.canon.model import Placement
+
+Auth = Literal["bearer", "header", "none"]
+
+
+class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """One provider, as `catalog.toml` and `foz.toml` say it."""
+
+    name: str
+    base_url: str
+    """Where its API begins, without a slash at the end; `simulated:` is answered in this process."""
+    dialect: str = "openai"
+    base_url_env: tuple[str, ...] = ()
+    """Variables that say where it is: a whole URL, or a host and port that take the rest from `base_url`."""
+    secret: tuple[str, ...] = ()
+    """Variables that may hold its key, in order."""
+    docs: str = ""
+    auth: Auth = "bearer"
+    auth_header: str = ""
+    """The header that takes the key where `auth` is `header`."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Sent with each call."""
+    placement: Placement = Placement.API
+    resend: bool = False
+    """Whether a call that timed out after it was sent may be sent again, here or elsewhere."""
+    models: str = "/models"
+    """The path of its list of models; empty where it has none."""
+    forwards: tuple[str, ...] = ()
+    """Prefixes of callers' header names that go along."""
+    local: bool = False
+    """It runs on a user's own machine: it needs no key, and unless its place is said it is looked for at `base_url`."""
+    quirks: tuple[str, ...] = ()
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it is of no use without a key."""
+        return self.auth != "none" and bool(self.secret) and not self.local
