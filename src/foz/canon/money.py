@@ -18,6 +18,8 @@ class Rates(Struct, frozen=True):
     output: int | None
     cached: int | None = None
     cache_written: int | None = None
+    reasoning: int | None = None
+    """Where thinking has a price of its own; else it is output like any other."""
     request: int = 0
     currency: str = "USD"
     version: str = ""
@@ -43,10 +45,13 @@ def charge(rates: Rates | None, usage: Usage) -> int | None:
     plain = max(usage.input - cached - written, 0)
     cached_rate = rates.input if rates.cached is None else rates.cached
     written_rate = rates.input if rates.cache_written is None else rates.cache_written
+    thought = min(usage.reasoning or 0, usage.output)
+    thought_rate = rates.output if rates.reasoning is None else rates.reasoning
     return (
         rates.request
         + plain * rates.input
         + cached * cached_rate
         + written * written_rate
-        + usage.output * rates.output
+        + (usage.output - thought) * rates.output
+        + thought * thought_rate
     )

@@ -18,13 +18,17 @@ from foz.canon.model import Patience, Placement
 from foz.config.address import Address, is_loopback, read
 from foz.config.refusal import ConfigError
 from foz.config.rows import ProviderSettings
-from foz.config.settings import Timeouts, Written
+from foz.config.sections import Timeouts, Written
 from foz.providers.auth.sign import signed
 from foz.providers.catalog import SIMULATED, catalog
 from foz.providers.row import ProviderRow
 from foz.wire.http import Headers
 
 State = Literal["ready", "probe", "off"]
+_ROW_KEYS = (
+    "base_url", "dialect", "secret", "auth", "auth_header", "placement", "resend", "models", "forwards", "quirks",
+)  # fmt: skip
+_PORT_ALONE = re.compile(r"^:([0-9]+)(?![0-9:])")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -60,17 +64,25 @@ def place(row: ProviderRow, said: str) -> str:
     """
     Where a provider is, as a variable says it: a URL whose empty path is the row's, or a host, a port or both,
     which take scheme, port and path from the row. "Everywhere" as a place to listen is this machine to a client.
+    Raises ValueError, without what was said: it may hold a password.
     """
+    try:
+        return _placed(row, said)
+    except ValueError:
+        raise ValueError(f"expected a URL such as {row.base_url} or a host and port") from None
+
+
+def _placed(row: ProviderRow, said: str) -> str:
     known = urlsplit(row.base_url)
     said = said.strip().rstrip("/")
     if "://" in said:
         parts = urlsplit(said)
         if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
-            raise ValueError("a URL or host:port")
+            raise ValueError(said)
         host, port = parts.hostname, f":{parts.port}" if parts.port else ""
         scheme, path = parts.scheme, parts.path or known.path
     else:
-        bare, slash, path = said.partition("/")
+        bare, slash, path = _PORT_ALONE.sub(r"\1", said).partition("/")
         if bare.count(":") == 1 or "]:" in bare or bare.isdigit():
             address = read(bare, known.hostname or "127.0.0.1")
         else:
@@ -95,19 +107,12 @@ def is_own(url: str, addresses: Sequence[Address]) -> bool:
 
 def _written_over(row: ProviderRow | None, own: ProviderSettings) -> ProviderRow:
     """A row of the catalog with what foz.toml says instead, or a new one."""
-    said: dict[str, object] = {}
-    for name in ("base_url", "dialect", "secret", "auth", "auth_header", "resend", "models", "forwards", "quirks"):
-        value = getattr(own, name)
-        if value is not None:
-            said[name] = value
-    if own.placement is not None:
-        said["placement"] = Placement(own.placement)
+    said = {name: getattr(own, name) for name in _ROW_KEYS if getattr(own, name) is not None}
     if row is not None:
-        return msgspec.structs.replace(row, **said)
-    url = own.base_url or ""
-    near = Placement.GPU if is_loopback(urlsplit(url).hostname or "") else Placement.API
-    auth = "bearer" if own.secret else "none"
-    return ProviderRow(**{"name": own.name, "base_url": url, "placement": near, "auth": auth, **said})  # type: ignore[arg-type]  # rows.py has checked each
+        return msgspec.convert({**msgspec.structs.asdict(row), **said}, ProviderRow)
+    near = Placement.GPU if is_loopback(urlsplit(own.base_url or "").hostname or "") else Placement.API
+    new = {"name": own.name, "placement": near, "auth": "bearer" if own.secret else "none"}
+    return msgspec.convert({**new, **said}, ProviderRow)
 
 
 def _patience(defaults: Timeouts, own: ProviderSettings | None) -> Patience:
@@ -164,17 +169,15 @@ class _Binder:
             if said:
                 try:
                     return msgspec.structs.replace(row, base_url=place(row, said)), name
-                except ValueError:
-                    raise ConfigError(
-                        f"environment: {name}: expected a URL such as {row.base_url} or a host and port"
-                    ) from None
+                except ValueError as error:
+                    raise ConfigError(f"environment: {name}: {error}") from None
         return row, None
 
     def bind(self, row: ProviderRow) -> Provider:
         own = self.own.get(row.name)
         row, place_from = self.located(row, own)
         key, key_from = _key(row, self.environ)
-        state, why = self.state(row, own, named=place_from is not None or key is not None or own is not None, key=key)
+        state, why = self.state(row, own, named=place_from is not None or own is not None, key=key)
         return Provider(
             row=row,
             state=state,

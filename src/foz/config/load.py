@@ -18,10 +18,12 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
-from foz.config import lines, variables
+from foz.config import bind, lines, variables
+from foz.config.consistent import contradiction
 from foz.config.lines import nearest
 from foz.config.refusal import ConfigError, dotted, refuse
-from foz.config.settings import Settings, Written
+from foz.config.sections import Written
+from foz.config.settings import Settings
 
 FILE = "foz.toml"
 _LARGEST = 4 * 2**20
@@ -149,8 +151,12 @@ class _Layers:
         _put(self.tree, path, _absolute(value, self.cwd, self.home) if path in _PATHS else value)
         self.sources[path] = source
 
+    def place(self, path: lines.Path) -> str:
+        line = nearest(self.found, path)
+        return f"{self.file}:{line}" if line else str(self.file)
+
     def told(self) -> dict[str, str]:
-        told = {dotted(path): f"{self.file}:{nearest(self.found, path)}" for path in _leaves(self.tree)}
+        told = {dotted(path): self.place(path) for path in _leaves(self.tree)}
         return {**told, **{dotted(path): source for path, source in self.sources.items()}}
 
 
@@ -189,8 +195,13 @@ def load(
         written = Written.model_validate(layers.tree)
     except ValidationError as error:
         raise refuse(error, layers.sources, layers.found, str(layers.file)) from None
+    wrong = contradiction(written)
+    if wrong is not None:
+        raise ConfigError(f"{layers.place(wrong.path)}: {dotted(wrong.path)}: {wrong.words}")
+    providers = bind.bind(written, both)
     fields = {name: getattr(written, name) for name in Written.model_fields}
     if ("data",) not in layers.sources and "data" not in layers.tree:
         fields["data"] = default_data(both)
-    referred = {name for row in written.provider for name in row.secret or ()}
-    return Settings(**fields, file=named, sources=layers.told(), warnings=tuple(variables.doubtful(both, referred)))
+    used = {name for one in providers for name in (*one.row.secret, *one.row.base_url_env)}
+    warnings = (*variables.doubtful(both, used), *bind.doubtful(providers))
+    return Settings(**fields, file=named, sources=layers.told(), warnings=warnings, providers=providers)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from foz.config.lines import Path, nearest
-from foz.config.settings import Written
+from foz.config.sections import Written
 from foz.wire import json
 
 _SHOWN = 60

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from foz.config.address import MAX_PORT
 from foz.config.amounts import Names, Seconds, Whole, expected
 
 MAX_NAME = 256
@@ -40,6 +41,8 @@ def _url(found: str) -> str:
     bare = found.strip().rstrip("/")
     if not _URL.fullmatch(bare):
         raise expected('a URL such as "https://api.example.com/v1", without user, query or fragment')
+    if int((_URL.sub(r"\2", bare) or ":1")[1:]) > MAX_PORT:
+        raise expected(f"a port of at most {MAX_PORT}")
     for end in _ENDPOINTS:
         if bare.endswith(end):
             raise expected(f'the URL up to before "{end}": paths are added to it')

@@ -1,262 +1,27 @@
 """
-Everything that can be set, with its default and a sentence on what it does.
+The settings of a process: what was written, and what was found out about it.
 
-The models here are also the reference: `docs/reference/settings.md` is written from them.
-Each section of `foz.toml` is a class; `[[provider]]`, `[[model]]` and `[[price]]` rows are in `rows.py`.
-`Written` is what a person may write; `Settings` is that and what `load` found out about it.
-All is frozen: a reload makes new settings and swaps them whole.
+Frozen: a reload makes new settings and swaps them whole.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field
 
-from foz.config import address
-from foz.config.address import Address
-from foz.config.amounts import Names, Seconds, Size, Whole, expected
-from foz.config.rows import ModelRow, PriceRow, ProviderSettings
-
-SkinName = Literal[
-    "openai",
-    "anthropic",
-    "ollama",
-    "nemotron",
-    "ollama_host",
-    "hf_chat",
-    "oci_proxy",
-    "model_api",
-    "model_grpc",
-]
-
-
-class Section(BaseModel):
-    """A table of `foz.toml`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-def _host(found: str) -> str:
-    bare = found.removeprefix("[").removesuffix("]")
-    if not address.is_host(bare):
-        raise expected('a host name or an IP address, such as "127.0.0.1"')
-    return bare
-
-
-def _origin(found: str) -> str:
-    scheme, mark, rest = found.rstrip("/").partition("://")
-    if found != "*" and (not mark or scheme not in {"http", "https"} or not rest or "/" in rest):
-        raise expected('"*" or an origin such as "https://example.com"')
-    return found.rstrip("/")
-
-
-def _secret(found: SecretStr) -> SecretStr:
-    if not found.get_secret_value().isascii() or not found.get_secret_value().isprintable():
-        raise expected("a key of printable ASCII characters")
-    return found
-
-
-Host = Annotated[str, AfterValidator(_host)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_secret)]
-
-
-class Server(Section):
-    """Where we listen, and with how many processes."""
-
-    host: Host = Field(default="127.0.0.1", description="Address to listen on.")
-    port: Whole = Field(default=8000, ge=0, le=address.MAX_PORT, description="Port to listen on; 0 takes a free one.")
-    listen: Names = Field(
-        default=(),
-        max_length=16,
-        description='More addresses beside `host` and `port`: "127.0.0.1:5000", "[::1]:8000", or a port on `host`.',
-    )
-    workers: Whole = Field(default=1, ge=1, le=256, description="Processes that serve inference on the same port.")
-    tls_cert: Path | None = Field(default=None, description="File of the certificate chain (PEM); with `tls_key`.")
-    tls_key: Path | None = Field(default=None, description="File of the certificate's private key (PEM).")
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.tls_cert is not None and self.tls_key is None:
-            raise expected("tls_key beside tls_cert: TLS needs both (`foz tls init` makes a pair)", "tls_key")
-        if self.tls_key is not None and self.tls_cert is None:
-            raise expected("tls_cert beside tls_key: TLS needs both (`foz tls init` makes a pair)", "tls_cert")
-        try:
-            self.addresses  # noqa: B018 - read for its refusal
-        except ValueError as error:
-            raise expected(str(error), "listen") from error
-        return self
-
-    @property
-    def addresses(self) -> tuple[Address, ...]:
-        """All addresses, the main one first, each once."""
-        first = Address(self.host, self.port)
-        return tuple(dict.fromkeys((first, *(address.read(text, self.host) for text in self.listen))))
-
-    @property
-    def tls(self) -> bool:
-        """Whether callers come over TLS."""
-        return self.tls_cert is not None
-
-
-class Limits(Section):
-    """How much a caller may send, and how long they may take."""
-
-    max_body: Size = Field(default=32 * 2**20, description="Largest request body; larger ones get 413.")
-    max_header: Size = Field(
-        default=64 * 2**10, description="Largest request head (line and headers); larger ones get 431."
-    )
-    max_depth: Whole = Field(default=128, ge=8, le=512, description="Deepest nesting of JSON in a request.")
-    max_connections: Whole = Field(default=10_000, ge=1, description="Open connections of callers in one worker.")
-    max_in_flight: Whole = Field(
-        default=2_000,
-        ge=1,
-        description="Requests being served in one worker; above it callers get 503 with `retry-after`.",
-    )
-    max_answer: Size = Field(
-        default=64 * 2**20, description="Largest whole (not streamed) answer taken from a provider."
-    )
-    header_timeout: Seconds = Field(default=10.0, gt=0, description="Time for the whole head of a request.")
-    body_timeout: Seconds = Field(default=60.0, gt=0, description="Longest pause while a request's body arrives.")
-    idle_timeout: Seconds = Field(default=75.0, gt=0, description="How long an idle connection is kept.")
-    write_timeout: Seconds = Field(
-        default=120.0, gt=0, description="Longest pause of a caller who does not read the answer."
-    )
-    drain: Seconds = Field(default=30.0, description="How long running requests may go on after a signal to stop.")
-
-
-class Auth(Section):
-    """Who may call. Keys of users and projects are made with `foz keys`."""
-
-    open_skins: Annotated[tuple[SkinName, ...], *Names.__metadata__] = Field(
-        default=(), description="Skins whose callers need no key, for old clients that send none."
-    )
-    api_key: Secret | None = Field(
-        default=None,
-        description="One key for all: administrator while `admin_key` is not set, else a user. From `API_KEY`.",
-    )
-    admin_key: Secret | None = Field(default=None, description="The administrator's key. From `FOZ_ADMIN_KEY`.")
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.api_key is not None and self.api_key == self.admin_key:
-            raise expected("a key other than api_key: the same key cannot be user and administrator", "admin_key")
-        return self
-
-
-class Ledger(Section):
-    """The account of every call."""
-
-    durability: Literal["process", "power"] = Field(
-        default="process",
-        description='What a settled entry survives: "process" a kill -9 of Foz, "power" also the machine\'s (slower).',
-    )
-    capture: Annotated[tuple[SkinName, ...], *Names.__metadata__] = Field(
-        default=("ollama_host",), description="Skins whose inputs and outputs are kept, in files beside the ledger."
-    )
-    capture_limit: Size = Field(default=64_000, description="Most content kept of one call.")
-    content_days: Whole = Field(default=30, ge=1, le=3650, description="Days after which kept content is removed.")
-
-
-class Timeouts(Section):
-    """How long to wait for providers. A `[[provider]]` may have its own `timeouts`."""
-
-    connect: Seconds = Field(default=5.0, gt=0, description="Until a connection stands.")
-    first_byte: Seconds = Field(default=120.0, gt=0, description="Until an answer begins.")
-    idle: Seconds = Field(default=60.0, gt=0, description="Longest pause within an answer.")
-    total: Seconds = Field(default=600.0, gt=0, description="Longest whole answer.")
-
-
-class Retries(Section):
-    """When a target is asked again, before anything has been sent to the caller."""
-
-    attempts: Whole = Field(
-        default=2, ge=1, le=10, description="Attempts for each target before the next one is tried."
-    )
-    budget: float = Field(
-        default=0.1, ge=0, le=1, description="Most retries, as a share of requests, so that none avalanche."
-    )
-    retry_after_cap: Seconds = Field(
-        default=10.0, description="Longest `retry-after` of a provider that is waited for."
-    )
-    backoff: Seconds = Field(
-        default=0.25, description="First pause before a retry; doubled for each further one, with jitter."
-    )
-    backoff_cap: Seconds = Field(default=4.0, description="Longest such pause.")
-
-
-class Breaker(Section):
-    """When a failing target is left alone."""
-
-    failures: Whole = Field(
-        default=5, ge=1, le=1000, description="Failures in a row within `window` that open the breaker."
-    )
-    window: Seconds = Field(default=30.0, gt=0, description="Time in which they count.")
-    cool_down: Seconds = Field(
-        default=15.0, gt=0, description="How long the target is left alone before one call tries it."
-    )
-
-
-class Cors(Section):
-    """Which web pages may call."""
-
-    origins: Annotated[tuple[Origin, ...], *Names.__metadata__] = Field(
-        default=(), description='Origins that browsers may call from; "*" is all, as in test mode.'
-    )
-
-
-class Log(Section):
-    """What is told on standard error."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level that is told.")
-    format: Literal["auto", "text", "json"] = Field(
-        default="auto", description='"auto" is text on a terminal, else JSON.'
-    )
-
-
-class Outbound(Section):
-    """The way to providers. TLS certificates are always verified."""
-
-    https_proxy: Secret | None = Field(default=None, description="Proxy for https providers. From `HTTPS_PROXY`.")
-    http_proxy: Secret | None = Field(default=None, description="Proxy for http providers. From `HTTP_PROXY`.")
-    no_proxy: Names = Field(default=(), description="Hosts and domains reached without a proxy. From `NO_PROXY`.")
-    ca_file: Path | None = Field(
-        default=None, description="More certificate authorities to trust (PEM). From `SSL_CERT_FILE`."
-    )
-
-
-class Written(Section):
-    """`foz.toml`, whole."""
-
-    data: Path = Field(
-        default=Path(),
-        description="Directory of the ledger and all else that is kept; made with mode 0700. "
-        "Default: the platform's own, `~/.local/share/foz` on Linux.",
-    )
-    test_mode: bool = Field(
-        default=False, description="Every model is the simulated one, and nothing leaves the machine. From `TEST_MODE`."
-    )
-    server: Server = Server()
-    limits: Limits = Limits()
-    auth: Auth = Auth()
-    ledger: Ledger = Ledger()
-    timeouts: Timeouts = Timeouts()
-    retries: Retries = Retries()
-    breaker: Breaker = Breaker()
-    cors: Cors = Cors()
-    log: Log = Log()
-    outbound: Outbound = Outbound()
-    provider: tuple[ProviderSettings, ...] = Field(default=(), max_length=1000)
-    model: tuple[ModelRow, ...] = Field(default=(), max_length=10_000)
-    price: tuple[PriceRow, ...] = Field(default=(), max_length=10_000)
+from foz.config.bind import Provider
+from foz.config.sections import Written
 
 
 class Settings(Written):
-    """What was written, and where it was found."""
+    """Every section of `foz.toml` by its name, and what `load` found."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     file: Path | None = None
     """The `foz.toml` that was read."""
-    sources: dict[str, str] = {}
+    sources: dict[str, str] = Field(default={})
     """Where each setting that is not a default comes from, by its dotted name."""
     warnings: tuple[str, ...] = ()
     """What looks wrong but stops nothing."""
+    providers: tuple[Provider, ...] = ()
+    """All providers, with their keys, also those that are off."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from foz.config.refusal import section
-from foz.config.settings import Written
+from foz.config.sections import Written
 
 CONFIG = "FOZ_CONFIG"
 ROWS = ("provider", "model", "price")

@@ -250,7 +250,7 @@ def test_a_refusal_shows_no_secret(tmp_path: Path, toml: str, environ: dict[str,
 
 def test_settings_show_no_secret(tmp_path: Path) -> None:
     """Keys, proxies with passwords and providers' headers are in no repr of settings."""
-    (tmp_path / "foz.toml").write_text(f"[[provider]]\nname = 'a'\nheaders = {{ x-key = '{SECRET}' }}")
+    (tmp_path / "foz.toml").write_text(f"[[provider]]\nname = 'openai'\nheaders = {{ x-key = '{SECRET}' }}")
     settings = _load(tmp_path, {"API_KEY": SECRET, "HTTPS_PROXY": f"http://u:{SECRET}@p"})
 
     assert SECRET not in repr(settings)

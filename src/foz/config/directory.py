@@ -1,0 +1,131 @@
+"""
+From settings to the first snapshot of models: rows, profiles and prices meet in targets.
+
+`ready` and `probe` providers have lines, made by assembly; a target of any other is barred and says why.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+from foz.canon.model import Model, Placement, Target
+from foz.canon.money import Rates
+from foz.config.rows import HigherPrice, ModelRow, PriceRow, TargetFields
+from foz.config.sections import Written
+from foz.config.settings import Settings
+from foz.gateway.resolve import Cast, Listing, Snapshot
+from foz.ledger.price import Row, Table, built_in, rates
+from foz.ports.line import Line
+from foz.providers.catalog import SIMULATED
+from foz.providers.profile import profile
+
+SIMULATED_MODEL = Model(
+    name=SIMULATED,
+    targets=(),
+    description="Not a model: answers by rule, for trying out. It is listed while nothing else is configured.",
+)
+
+
+def _pico(per_million: Decimal | None) -> int | None:
+    return None if per_million is None else int(per_million * 10**6)
+
+
+def _rates(row: PriceRow) -> Rates:
+    base = Rates(
+        input=int(row.input * 10**6),
+        output=int(row.output * 10**6),
+        cached=_pico(row.cached),
+        cache_written=_pico(row.cache_written),
+        request=int(row.request * 10**12),
+        currency=row.currency,
+        version="foz.toml",
+        above=row.above,
+    )
+    if row.higher is None:
+        return base
+    given = {name: _pico(getattr(row.higher, name)) for name in HigherPrice.model_fields}
+    said = {name: value for name, value in given.items() if value is not None}
+    return msgspec.structs.replace(base, higher=msgspec.structs.replace(base, above=None, **said))
+
+
+def price_table(settings: Settings, day: str) -> Table:
+    """Everything that says a price, as of a day (`2026-10-12`, UTC)."""
+    return Table(
+        built_in=built_in(),
+        day=day,
+        rows=tuple(Row(row.provider, row.model, _rates(row)) for row in settings.price),
+        free=frozenset(one.name for one in settings.providers if one.row.placement is Placement.GPU),
+    )
+
+
+def casting(settings: Settings, table: Table) -> Cast:
+    """How a provider and what it calls a model become a target."""
+    known = {one.name: one for one in settings.providers}
+
+    def cast(provider: str, model: str) -> Target:
+        bound = known[provider]
+        return Target(
+            provider=provider,
+            model=model,
+            placement=bound.row.placement,
+            profile=profile(model),
+            rates=rates(provider, model, table),
+            patience=bound.patience,
+            resend=bound.row.resend,
+            barred=f"{provider} is off: {bound.why}" if bound.state == "off" else None,
+        )
+
+    return cast
+
+
+def _standings(targets: tuple[TargetFields, ...]) -> list[int]:
+    """The rank of each: its own, or its place in the list; neighbours with a weight share the first one's place."""
+    ranks: list[int] = []
+    for place, target in enumerate(targets):
+        shares = place > 0 and target.weight is not None and targets[place - 1].weight is not None
+        if target.rank is not None:
+            ranks.append(target.rank)
+        elif shares and targets[place - 1].rank is None:
+            ranks.append(ranks[-1])
+        else:
+            ranks.append(place)
+    return ranks
+
+
+def _model(row: ModelRow, cast: Cast) -> Model:
+    targets = []
+    for given, rank in zip(row.targets, _standings(row.targets), strict=True):
+        target = cast(given.provider, given.model)
+        targets.append(
+            msgspec.structs.replace(
+                target,
+                rank=rank,
+                weight=1.0 if given.weight is None else given.weight,
+                placement=Placement(given.placement) if given.placement else target.placement,
+            )
+        )
+    return Model(name=row.name, targets=tuple(targets), owner=row.owner, description=row.description)
+
+
+def configured(written: Written, cast: Cast) -> tuple[Model, ...]:
+    """The models of `[[model]]` rows."""
+    return tuple(_model(row, cast) for row in written.model)
+
+
+def listing(settings: Settings, cast: Cast) -> Listing:
+    """What the snapshot is made of before anything is discovered."""
+    states = {one.name: one.state for one in settings.providers}
+    simulated = cast(SIMULATED, SIMULATED)
+    models = configured(settings, cast)
+    if settings.test_mode:
+        return Listing(models, everything=simulated)
+    if states.get(SIMULATED) == "off":
+        return Listing(models)
+    return Listing(models, fallback=msgspec.structs.replace(SIMULATED_MODEL, targets=(simulated,)))
+
+
+def snapshot(settings: Settings, lines: Mapping[str, Line], day: str) -> Snapshot:
+    """The directory of models. `lines` by the names of the providers that are `ready` or `probe`."""
+    cast = casting(settings, price_table(settings, day))
+    return Snapshot(listing(settings, cast), lines, cast)
