@@ -43,11 +43,11 @@ soak: ## the long runs: 200 kills, memory over 150,000 requests
 
 docs: ## writes what is generated in docs/ and README.md
 	@scripts/setup.sh dev
-	@PYTHONPATH=src $(PY) scripts/docs.py $(ARGS)
+	@PYTHONPATH=src:. $(PY) scripts/docs.py $(ARGS)
 
 prices: ## writes src/foz/ledger/prices.json from the package genai-prices
 	@scripts/setup.sh dev
-	@PYTHONPATH=src $(PY) scripts/prices.py $(ARGS)
+	@PYTHONPATH=src:. $(PY) scripts/prices.py $(ARGS)
 
 lock: ## writes requirements/*.lock anew; ARGS=--upgrade takes the newest versions
 	@scripts/setup.sh dev

@@ -13,9 +13,14 @@ from pathlib import Path
 import click
 
 from foz.cli.main import main
+from foz.providers.catalog import catalog
+from foz.providers.row import ProviderRow
+from scripts.settings import settings
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 100
+BEGIN = "<!-- providers: written by `make docs` -->"
+END = "<!-- providers: end -->"
 GENERATED = "<!-- Written by `make docs`; do not edit. -->\n\n"
 
 
@@ -37,7 +42,38 @@ def cli() -> str:
     return GENERATED + "\n".join(_help(main, "foz"))
 
 
-DOCUMENTS: dict[str, Callable[[], str]] = {"docs/reference/cli.md": cli}
+def reference() -> str:
+    """`docs/reference/settings.md`: every setting, its default and its variables."""
+    return GENERATED + settings()
+
+
+def _provider(row: ProviderRow) -> str:
+    key = " or ".join(f"`{name}`" for name in row.secret) if row.secret and not row.local else "none"
+    place = ", ".join((f"`{row.base_url}`", *(f"`{name}`" for name in row.base_url_env)))
+    return (
+        f"| [`{row.name}`]({row.docs}) | {key} | {place} |"
+        if row.docs
+        else f"| `{row.name}` | none | in this process |"
+    )
+
+
+def readme() -> str:
+    """`README.md` with the table of the providers that the catalogue knows."""
+    text = (ROOT / "README.md").read_text()
+    before, _, rest = text.partition(BEGIN)
+    table = [
+        "| provider | key it needs | where, and what moves it |",
+        "|---|---|---|",
+        *map(_provider, catalog().values()),
+    ]
+    return before + BEGIN + "\n".join(["", *table, ""]) + END + rest.partition(END)[2]
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "docs/reference/cli.md": cli,
+    "docs/reference/settings.md": reference,
+    "README.md": readme,
+}
 
 
 def stale() -> dict[str, str]:

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, time
 from decimal import Decimal
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import pytest
 from genai_prices import types
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from foz.canon.money import FREE, PICO, Rates, charge
 from foz.canon.usage import Usage
 from foz.ledger.price import BuiltIn, Match, Row, Table, built_in, rates
+from scripts import prices
 
 DAY = "2026-11-01"
 TABLE = Table(built_in(), DAY)
@@ -82,23 +81,21 @@ def test_every_model_that_genai_prices_prices_by_the_token_is_priced_alike() -> 
     usage, checked, wrong = Usage(input=10_000, output=1_000), 0, []
     for provider in known:
         for model in provider.models:
-            prices = model.get_prices(NOON)
+            held = model.get_prices(NOON)
             by_hour = isinstance(model.prices, list) and any(
                 isinstance(one.constraint, types.TimeOfDateConstraint) for one in model.prices
             )
-            other = {key for key, value in vars(prices).items() if value is not None} - {
+            other = {key for key, value in vars(held).items() if value is not None} - {
                 "input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok",
                 "web_searches_kcount", "storage_searches_kcount",
             }  # fmt: skip
-            if by_hour or other or prices.input_mtok is None or provider.id.startswith("huggingface_"):
+            if by_hour or other or held.input_mtok is None or provider.id.startswith("huggingface_"):
                 continue
             if provider.find_model(model.id) is not model:
                 continue
             checked += 1
             found = rates(OURS.get(provider.id, provider.id), model.id, TABLE)
-            theirs = round(
-                prices.calc_price(types.Usage(input_tokens=10_000, output_tokens=1_000))["total_price"] * PICO
-            )
+            theirs = round(held.calc_price(types.Usage(input_tokens=10_000, output_tokens=1_000))["total_price"] * PICO)
             if charge(found, usage) != theirs:
                 wrong.append((provider.id, model.id, charge(found, usage), theirs))
 
@@ -199,13 +196,7 @@ def test_a_name_without_end_is_not_looked_up() -> None:
 
 def test_the_file_is_what_the_script_makes() -> None:
     """`prices.json` is, byte for byte, what `scripts/prices.py` makes of the installed `genai-prices`."""
-    spec = spec_from_file_location("prices", Path(__file__).parents[3] / "scripts/prices.py")
-    assert spec
-    assert spec.loader
-    script = module_from_spec(spec)
-    spec.loader.exec_module(script)
-
-    assert script.made() == script.FILE.read_bytes()
+    assert prices.made() == prices.FILE.read_bytes()
 
 
 def test_figures_are_whole() -> None:
