@@ -54,9 +54,7 @@ class Run(msgspec.Struct, frozen=True):
         return self.cpu * 1e6 / max(1, self.summary.requests)
 
 
-def run(
-    endpoint: Endpoint, cores: Cores, folder: Path, *, seconds: float, connections: int = 64, threads: int = 1
-) -> Run:
+def run(endpoint: Endpoint, cores: Cores, folder: Path, *, seconds: float, threads: int = 1) -> Run:
     """Loads one contestant for `seconds`."""
     script = folder / "post.lua"
     body = endpoint.body(bodies.UPSTREAM).decode()
@@ -64,7 +62,7 @@ def run(
     command = [
         install.program("wrk"),
         f"-t{threads}",
-        f"-c{connections}",
+        f"-c{endpoint.connections}",
         f"-d{seconds:g}s",
         "--timeout=20s",
         f"--script={script}",

@@ -23,7 +23,7 @@ def measure(plan: Plan) -> Part:
             for workers, each in contestants.items():
                 with alone(each, list(contestants.values())):
                     ask(each, "mock")
-                    run = wrk.run(each, placed, lab.folder, seconds=plan.seconds, connections=128)
+                    run = wrk.run(each, placed, lab.folder, seconds=plan.seconds)
                 if run.summary.failed:
                     raise RuntimeError(f"{workers} workers: {run.summary}")
                 if number:
