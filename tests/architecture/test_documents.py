@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from foz.cli.main import COMMANDS
+from foz.config.refusal import section
+from foz.config.sections import Written
 from scripts import docs
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +83,34 @@ def test_every_command_is_in_the_reference() -> None:
 
     assert COMMANDS
     assert {name: told for name, told in COMMANDS.items() if f"{name} {told}" not in text} == {}
+
+
+def test_every_setting_is_in_the_reference_once() -> None:
+    """docs/reference/settings.md has each setting of each section once, with a sentence, and no other."""
+    sections = {name: model for name in Written.model_fields if (model := section((name,))) is not None}
+    wanted = {(name, key) for name, model in sections.items() for key in model.model_fields}
+    wanted |= {("", key) for key in Written.model_fields.keys() - sections.keys()}
+    told = []
+    for part in re.split(r"^## ", (ROOT / "docs/reference/settings.md").read_text(), flags=re.MULTILINE)[1:]:
+        named = re.match(r"`\[+(\w+)\]+`", part)
+        rows = part.partition("\n### ")[0]
+        told += [
+            (named[1] if named else "", key)
+            for key in re.findall(r"^\| `(\w+)` \| [A-Z`\"].{9,} \|", rows, re.MULTILINE)
+        ]
+
+    assert len(sections) > 10
+    assert sorted(told) == sorted(wanted)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_named)
+def test_examples_are_what_they_claim_to_be(page: Path) -> None:
+    """Each example of foz.toml in a page is a configuration that Foz takes, each example of Python compiles."""
+    for kind, text in re.findall(r"^```(toml|python)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        if kind == "toml":
+            Written.model_validate(tomllib.loads(text))
+        else:
+            compile(text, str(page), "exec")
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=_named)
