@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -83,29 +83,31 @@ class Trap:
         self._thread.join()
 
 
-class Page:
-    """One tab and all that it said."""
+class Browser:
+    """The browser's end of the pipe: commands out, results and happenings in."""
 
-    def __init__(self, send: int, receive: int, trap: Trap) -> None:
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.trap = trap
+    def __init__(self, send: int, receive: int) -> None:
         self._send = send
         self._receive = receive
         self._rest = b""
         self._last = 0
-        context = self.call("Target.createBrowserContext", {"proxyServer": f"http://127.0.0.1:{trap.port}"})
-        target = self.call("Target.createTarget", {"url": "about:blank", **context})["targetId"]
-        self._session: str = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
-        for domain in ("Network", "Runtime", "Log", "Page"):
-            self.ask(f"{domain}.enable")
+        self._pages: dict[str, Page] = {}
 
-    def ask(self, method: str, **params: object) -> dict[str, Any]:
-        """A command to the tab."""
-        return self.call(method, params, self._session)
+    @contextmanager
+    def page(self) -> Iterator["Page"]:
+        """A tab in a context of its own: nothing is shared with another, not even the cache."""
+        with closing(Trap()) as trap:
+            context = self.call("Target.createBrowserContext", {"proxyServer": f"http://127.0.0.1:{trap.port}"})
+            target = self.call("Target.createTarget", {"url": "about:blank", **context})["targetId"]
+            session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+            page = self._pages[session] = Page(self, session, trap)
+            for domain in ("Network", "Runtime", "Log", "Page"):
+                page.ask(f"{domain}.enable")
+            yield page
+            self.call("Target.disposeBrowserContext", context)
 
     def call(self, method: str, params: dict[str, Any], session: str | None = None) -> dict[str, Any]:
-        """A command, and its result; what happens meanwhile is noted."""
+        """A command, and its result; what happens meanwhile is noted by the page it happens to."""
         self._last += 1
         said = {"id": self._last, "method": method, "params": params, **({"sessionId": session} if session else {})}
         os.write(self._send, json.dumps(said).encode() + b"\0")
@@ -117,7 +119,38 @@ class Page:
                     raise RuntimeError(f"{method}: {message['error']}")
                 result: dict[str, Any] = message["result"]
                 return result
-            self._note(message)
+            page = self._pages.get(message.get("sessionId", ""))
+            if page is not None:
+                page.note(message["method"], message["params"])
+
+    def _next(self, deadline: float, method: str) -> dict[str, Any]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._receive, selectors.EVENT_READ)
+            while b"\0" not in self._rest:
+                if not selector.select(deadline - time.monotonic()):
+                    raise TimeoutError(f"chromium did not answer {method} within {PATIENCE:.0f} s")
+                chunk = os.read(self._receive, 1 << 20)
+                if not chunk:
+                    raise ConnectionError(f"chromium ended while it was asked for {method}")
+                self._rest += chunk
+        one, self._rest = self._rest.split(b"\0", 1)
+        message: dict[str, Any] = json.loads(one)
+        return message
+
+
+class Page:
+    """One tab and all that it said."""
+
+    def __init__(self, browser: Browser, session: str, trap: Trap) -> None:
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.trap = trap
+        self._browser = browser
+        self._session = session
+
+    def ask(self, method: str, **params: object) -> dict[str, Any]:
+        """A command to the tab."""
+        return self._browser.call(method, params, self._session)
 
     def open(self, url: str) -> None:
         """Goes there."""
@@ -140,23 +173,9 @@ class Page:
             raise AssertionError(answer["exceptionDetails"]["exception"].get("description"), self.complaints)
         return answer["result"].get("value")
 
-    def _next(self, deadline: float, method: str) -> dict[str, Any]:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._receive, selectors.EVENT_READ)
-            while b"\0" not in self._rest:
-                if not selector.select(deadline - time.monotonic()):
-                    raise TimeoutError(f"chromium did not answer {method} within {PATIENCE:.0f} s")
-                chunk = os.read(self._receive, 1 << 20)
-                if not chunk:
-                    raise ConnectionError(f"chromium ended while it was asked for {method}")
-                self._rest += chunk
-        one, self._rest = self._rest.split(b"\0", 1)
-        message: dict[str, Any] = json.loads(one)
-        return message
-
-    def _note(self, message: dict[str, Any]) -> None:
-        params = message.get("params", {})
-        match message.get("method"):
+    def note(self, method: str, params: dict[str, Any]) -> None:
+        """Something happened."""
+        match method:
             case "Network.requestWillBeSent":
                 self.requests.append(params["request"]["url"])
             case "Log.entryAdded" if params["entry"]["level"] in {"warning", "error"}:
@@ -190,9 +209,9 @@ class _Pipes:
 
 
 @contextmanager
-def open_page(directory: Path) -> Iterator[Page]:
-    """A fresh browser with a profile in this empty directory, and one tab of it."""
-    program, trap = find_chromium(), Trap()
+def open_browser(directory: Path) -> Iterator[Browser]:
+    """A fresh browser with a profile in this empty directory."""
+    program = find_chromium()
     with _Pipes() as pipes, (directory / "chromium.log").open("wb") as log:
         ends = (pipes.theirs_in, pipes.theirs_out)
         command = [
@@ -201,7 +220,7 @@ def open_page(directory: Path) -> Iterator[Page]:
             f"--user-data-dir={directory / 'profile'}",
             "about:blank",
         ]
-        browser = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", _ON_3_AND_4, *map(str, ends), *command],
             pass_fds=ends,
             stdin=subprocess.DEVNULL,
@@ -211,11 +230,10 @@ def open_page(directory: Path) -> Iterator[Page]:
         for end in ends:
             os.close(end)
         try:
-            page = Page(pipes.ours_out, pipes.ours_in, trap)
-            yield page
-            page.call("Browser.close", {})
-            browser.wait(PATIENCE)
+            browser = Browser(pipes.ours_out, pipes.ours_in)
+            yield browser
+            browser.call("Browser.close", {})
+            process.wait(PATIENCE)
         finally:
-            browser.kill()
-            browser.wait()
-            trap.close()
+            process.kill()
+            process.wait()

@@ -16,8 +16,8 @@ from fastapi import APIRouter
 from foz.canon.fault import Fault, Unauthenticated
 from foz.canon.principal import LOCAL_ADMIN, Principal
 from foz.ports.skin import Route
+from foz.serve.http import routes
 from foz.serve.http.control import Control, make_control
-from foz.serve.http.routes import Table
 from foz.wire.http import Call, Reply
 
 
@@ -111,12 +111,14 @@ class Plane:
 
 
 @contextmanager
-def serving(house: House, routers: tuple[APIRouter, ...] = ()) -> Iterator[Plane]:
+def serving(
+    house: House, routers: tuple[APIRouter, ...] = (), faces: tuple[routes.Face, ...] = (Face(),)
+) -> Iterator[Plane]:
     """The control plane under uvicorn, in a thread."""
     numbers = count(1)
     control = Control(
         version="1.2.3",
-        table=Table([Face()]),
+        table=routes.Table(faces),
         ready=lambda: house.reasons,
         metrics=lambda: b"foz_up 1.0\n",
         admit=house.admit,

@@ -1,11 +1,11 @@
 """/docs and /redoc in a real browser that cannot reach anybody but us."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.chromium import Page, open_page
+from foz.skins.openai import OpenAISkin
+from tests.e2e.chromium import Browser, Page, open_browser
 from tests.e2e.control_plane import House, Plane, serving
 
 SHOWN = r"document.body.innerText.replace(/\u200b/g, '').includes('/v1/chat/completions')"
@@ -18,13 +18,19 @@ RESOURCES = "performance.getEntriesByType('resource').map(one => one.name).join(
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Plane]:
-    with serving(House(keys={"needed"})) as one:
+    with serving(House(keys={"needed"}), faces=(OpenAISkin(),)) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with open_browser(tmp_path_factory.mktemp("chromium")) as one:
         yield one
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    with open_page(tmp_path) as one:
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.page() as one:
         yield one
 
 
@@ -37,7 +43,7 @@ def test_the_page_shows_both_planes_and_asks_nobody_else(plane: Plane, page: Pag
     text = str(page.wait_for(r"document.body.innerText.replace(/\u200b/g, '')"))
     resources = str(page.wait_for(RESOURCES)).split()
 
-    for shown in ("/v1/models/{model}", "/health", "/metrics", "Answer a conversation"):
+    for shown in ("/v1/models/{model}", "/health", "/metrics", "Continue a conversation"):
         assert shown in text
     assert page.complaints == []
     assert page.trap.wanted == []

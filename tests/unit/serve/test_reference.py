@@ -1,0 +1,70 @@
+"""The reference of the skins that Foz has: whole, valid, and with examples that are true."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+
+import foz.skins
+from foz.ports.skin import Route
+from foz.serve.http.reference import Tree, document
+from foz.serve.http.routes import Face, Table
+
+OWN = {"openapi": "3.1.0", "info": {"title": "Foz", "version": "1"}, "paths": {}}
+
+
+def _faces() -> Iterator[Face]:
+    """Every class of `foz.skins` whose name ends in Skin."""
+    for module in pkgutil.walk_packages(foz.skins.__path__, "foz.skins."):
+        for name, kind in vars(importlib.import_module(module.name)).items():
+            if name.endswith("Skin") and getattr(kind, "__module__", "") == module.name:
+                yield kind()
+
+
+TABLE = Table(_faces())
+TREE: Tree = msgspec.json.decode(msgspec.json.encode(document(OWN, TABLE)))
+EXAMPLES = [route for route in TABLE.routes if route.example]
+
+
+def _named(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def test_the_document_is_valid_openapi() -> None:
+    """All skins together validate as OpenAPI 3.1."""
+    validate(TREE, cls=OpenAPIV31SpecValidator)
+
+
+@pytest.mark.parametrize("route", TABLE.routes, ids=_named)
+def test_every_route_is_in_the_document(route: Route) -> None:
+    """Each route has its operation, with words, an answer, an error's shape and its path's parameters."""
+    operation: dict[str, Any] = TREE["paths"][route.path][route.method.lower()]
+
+    assert operation["summary"] == route.summary
+    assert "schema" in operation["responses"]["200"]["content"]["application/json"]
+    assert "schema" in operation["responses"]["4XX"]["content"]["application/json"]
+    assert {one["name"] for one in operation.get("parameters", [])} == {
+        piece.partition("}")[0] for piece in route.path.split("{")[1:]
+    }
+
+
+def test_operations_have_names_of_their_own() -> None:
+    """No two operations share an id: programs are generated from them."""
+    names = [operation["operationId"] for path in TREE["paths"].values() for operation in path.values()]
+
+    assert len(set(names)) == len(names) == len(TABLE.routes)
+
+
+@pytest.mark.parametrize("route", EXAMPLES, ids=_named)
+def test_every_example_is_true(route: Route) -> None:
+    """What the reference shows as a body is one by the schema it shows."""
+    body = TREE["paths"][route.path][route.method.lower()]["requestBody"]["content"]["application/json"]
+    schema = {**body["schema"], "components": TREE["components"]}
+
+    assert [error.message for error in OAS31Validator(schema).iter_errors(body["example"])] == []
+    assert [*OAS31Validator(schema).iter_errors({})] != []
