@@ -88,8 +88,11 @@ def head_of(data: bytes, model: str) -> bytes | None:
 
 
 def take_apart(data: bytes, model: str | None, *, without_usage: bool = False) -> bytes:
-    """The JSON object with its top-level `model` put anew: taken apart and put together."""
-    bag = _BAG.decode(data)
+    """The JSON object with its top-level `model` put anew: taken apart and put together. Raises Garbled."""
+    try:
+        bag = _BAG.decode(data)
+    except BROKEN as error:  # where no one looked before: in the name of an unknown field
+        raise garbled("answer", error) from None
     if model is not None:
         bag["model"] = Raw(_name(model))
     if without_usage:
