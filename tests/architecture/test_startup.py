@@ -17,7 +17,7 @@ VENDORS = {
     "huggingface_hub",
 }
 ASSEMBLY = ROOT / "src/foz/assembly.py"
-MAX_MODULES = 600
+MAX_MODULES = 700
 """Of the whole gateway; FastAPI alone is 390, the interpreter 40. LiteLLM's `import litellm` was 2,634."""
 MAX_HELP_MODULES = 220
 HEAVY = {"asyncio", "pydantic", "fastapi", "uvicorn", "apsw", "prometheus_client", "rich", "cryptography"}
@@ -41,7 +41,7 @@ def _loaded(code: str) -> set[str]:
 
 
 def test_the_assembly_loads_no_vendor_sdk_and_keeps_its_budget() -> None:
-    """Importing all that a gateway is made of loads no vendor's SDK, no price list and at most 600 modules."""
+    """Importing all that a gateway is made of loads no vendor's SDK, no price list and at most 700 modules."""
     found = (ROOT / "src/foz").glob("assembly*/**/*.py") if (ROOT / "src/foz/assembly").is_dir() else [ASSEMBLY]
     names = [".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__") for path in found]
     loaded = _loaded(f"import {', '.join(names)}")

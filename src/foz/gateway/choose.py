@@ -98,6 +98,10 @@ def _nothing(model: Model, ask: Ask) -> NoRoute | Unsupported:
 
 def plan(model: Model, ask: Ask, health: Health, dice: Dice) -> tuple[Target, ...]:
     """The targets to try, in order; at least one. Raises NoRoute or Unsupported."""
+    if len(model.targets) == 1 and not ask.needs and ask.mode is Mode.AUTO:
+        only = model.targets[0]
+        if not only.barred and ask.operation in only.profile.operations and health(only):
+            return model.targets
     usable = [
         target
         for target in model.targets

@@ -5,7 +5,9 @@ so that the proxy sees host and port and nothing else.
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from typing_extensions import override
@@ -14,6 +16,7 @@ from foz.canon.fault import Down
 from foz.net.connection import Connection
 
 MAX_REPLY = 16 * 1024
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Proxy(Struct, frozen=True):
@@ -26,6 +29,25 @@ class Proxy(Struct, frozen=True):
     @override
     def __repr__(self) -> str:
         return f"Proxy({self.host}:{self.port})"
+
+
+def way_out(host: str, proxy_url: str | None, exempt: Sequence[str]) -> Proxy | None:
+    """The proxy on the way to a host; None where it is reached directly. Raises ValueError for a URL that is none."""
+    if not proxy_url or host in _HERE or any(_exempts(entry, host) for entry in exempt):
+        return None
+    parts = urlsplit(proxy_url if "://" in proxy_url else f"http://{proxy_url}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError("the proxy is not an http:// URL")
+    authorization = None
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = b"Basic " + b64encode(pair.encode())
+    return Proxy(parts.hostname, parts.port or 80, authorization)
+
+
+def _exempts(entry: str, host: str) -> bool:
+    name = entry.strip().lstrip("*").lstrip(".").lower()
+    return entry.strip() == "*" or (bool(name) and (host == name or host.endswith(f".{name}")))
 
 
 async def tunnel(

@@ -3,8 +3,7 @@ N workers on one port, kept alive.
 
 The supervisor owns one listening socket for each worker (the kernel deals connections out among them); a worker that
 dies leaves its socket behind, and with it the connections that nobody had taken yet, to its successor.
-A socket pair is each worker's lifeline: the worker says `ready` over it, and leaves when it closes,
-so no worker outlives a supervisor that was killed.
+A socket pair is each worker's lifeline: the worker leaves when it closes, so none outlives a killed supervisor.
 """
 
 import asyncio
@@ -19,7 +18,6 @@ from msgspec import Struct
 
 log = logging.getLogger("foz.supervisor")
 
-READY = b"ready\n"
 SHORT_LIFE = 5.0
 LONGEST_PAUSE = 5.0
 
@@ -31,6 +29,8 @@ class Plan(Struct, frozen=True):
     sockets: tuple[tuple[socket.socket, ...], ...]
     """For each worker, the sockets that it serves."""
     drain: float
+    buried: Callable[[int], None]
+    """Told the process id of a worker that has died, before its successor starts."""
 
 
 class Worker:
@@ -38,7 +38,7 @@ class Worker:
 
     def __init__(self, number: int, plan: Plan) -> None:
         self.number = number
-        self.ready = asyncio.Event()
+        self._herald = number == 0
         self._plan = plan
         self._process: asyncio.subprocess.Process | None = None
         self._pause = 0.1
@@ -49,14 +49,11 @@ class Worker:
         while not stopping.is_set():
             began = loop.time()
             ours, theirs = socket.socketpair()
-            listening = asyncio.ensure_future(self._listen(ours))
-            try:
-                self._process = await self._start(theirs)
-                theirs.close()
+            with ours:
+                with theirs:
+                    self._process = await self._start(theirs)
                 code = await self._process.wait()
-            finally:
-                listening.cancel()
-                ours.close()
+            self._plan.buried(self._process.pid)
             if stopping.is_set():
                 return
             if loop.time() - began > SHORT_LIFE:
@@ -67,22 +64,17 @@ class Worker:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def _start(self, lifeline: socket.socket) -> asyncio.subprocess.Process:
+        herald, self._herald = self._herald, False
         sockets = self._plan.sockets[self.number]
         numbers = [listener.fileno() for listener in sockets]
         return await asyncio.create_subprocess_exec(
             *self._plan.command,
             "--worker",
-            f"{self.number}:{lifeline.fileno()}:{','.join(map(str, numbers))}",
+            f"{lifeline.fileno()}:{','.join(map(str, numbers))}:{'first' if herald else ''}",
             pass_fds=(*numbers, lifeline.fileno()),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is ours to pass on
         )
-
-    async def _listen(self, ours: socket.socket) -> None:
-        ours.setblocking(False)
-        said = await asyncio.get_running_loop().sock_recv(ours, len(READY))
-        if said == READY:
-            self.ready.set()
 
     def reload(self) -> None:
         """Tells the process to read its settings anew."""
@@ -105,8 +97,8 @@ class Worker:
                 process.kill()
 
 
-async def supervise(plan: Plan, all_ready: Callable[[], None]) -> None:
-    """Runs until SIGTERM or SIGINT. `all_ready` is called once, when every worker has said so."""
+async def supervise(plan: Plan) -> None:
+    """Runs until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -115,9 +107,7 @@ async def supervise(plan: Plan, all_ready: Callable[[], None]) -> None:
     loop.add_signal_handler(signal.SIGHUP, _pass_on, workers)
     async with asyncio.TaskGroup() as group:
         keepers = [group.create_task(worker.keep(stopping)) for worker in workers]
-        herald = group.create_task(_announce(workers, all_ready))
         await stopping.wait()
-        herald.cancel()
         await asyncio.gather(*(worker.stop(plan.drain + 5) for worker in workers))
         for keeper in keepers:
             keeper.cancel()
@@ -126,12 +116,6 @@ async def supervise(plan: Plan, all_ready: Callable[[], None]) -> None:
 def _pass_on(workers: Sequence[Worker]) -> None:
     for worker in workers:
         worker.reload()
-
-
-async def _announce(workers: Sequence[Worker], all_ready: Callable[[], None]) -> None:
-    for worker in workers:
-        await worker.ready.wait()
-    all_ready()
 
 
 def this_program(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -87,6 +87,8 @@ ROUTES: tuple[Route, ...] = (
     ),
 )
 
+_ATTRIBUTION = frozenset({b"x-foz-project", b"x-foz-process-id", b"x-foz-subprocess-id", b"x-foz-user-key"})
+
 
 class OpenAISkin:
     """Implements `ports.skin.Skin`."""
@@ -111,7 +113,7 @@ class OpenAISkin:
 
     def attribution(self, call: Call) -> Attribution:
         """From the `X-Foz-...` headers. Raises BadRequest, naming the header."""
-        if not any(name.startswith(b"x-foz-") for name, _ in call.headers):
+        if call.named.keys().isdisjoint(_ATTRIBUTION):
             return NOBODY
         return Attribution(
             project=_word(call, "X-Foz-Project"),

@@ -110,6 +110,16 @@ class Writer:
         self._line_up((work, (), future))
         return future
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that nobody has taken up yet."""
+        return len(self._waiting)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still writes."""
+        return not self._ended.done()
+
     async def close(self) -> None:
         """Writes all that waits, then ends the thread and closes the connection. Idempotent."""
         if not self._closing:

@@ -63,11 +63,12 @@ class Child:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.arguments = tuple(arguments)
+        self.environment = clean_environment(environment)
         self._out = folder / "stdout.txt"
         self._err = folder / "stderr.txt"
         with self._out.open("ab") as out, self._err.open("ab") as err:
             self.process = subprocess.Popen(  # noqa: S603 - our own programs
-                self.arguments, cwd=folder, env=clean_environment(environment), stdin=subprocess.DEVNULL,
+                self.arguments, cwd=folder, env=self.environment, stdin=subprocess.DEVNULL,
                 stdout=out, stderr=err, start_new_session=True,
             )  # fmt: skip
 

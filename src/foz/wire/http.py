@@ -1,12 +1,14 @@
 """HTTP messages as values: what we are asked, what we ask, what is answered."""
 
+from functools import cached_property
+
 from msgspec import Struct
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Names in lower case."""
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, dict=True):
     """A request. For upstreams `path` is relative to the provider's base URL."""
 
     method: str
@@ -15,12 +17,14 @@ class Call(Struct, frozen=True):
     body: bytes = b""
     query: str = ""
 
+    @cached_property
+    def named(self) -> dict[bytes, bytes]:
+        """The headers by name; of several of one name, the first."""
+        return dict(reversed(self.headers))
+
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, by its lower-case name."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self.named.get(name)
 
 
 class Reply(Struct, frozen=True):

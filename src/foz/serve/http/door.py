@@ -38,6 +38,10 @@ _SLOWEST = 16 * 1024
 """Bytes a second at which a body must come, beyond its first `body_timeout` seconds."""
 
 _LINGER = 1.0
+_NO_UPGRADE = (
+    "This server speaks HTTP/1.1 only and its parser skips the body of a request that offers another protocol; "
+    "leave out the Upgrade header (in Java: HttpClient.Version.HTTP_1_1)."
+)
 
 
 class Limits(Struct, frozen=True):
@@ -102,6 +106,7 @@ class Door(HttpToolsProtocol):
         if exchange is not None:
             exchange.over = True
             if exchange.task is not None:
+                exchange.task.add_done_callback(self.tasks.discard)  # it may never have begun
                 exchange.task.cancel()
         super().connection_lost(exc)
 
@@ -111,7 +116,6 @@ class Door(HttpToolsProtocol):
         if phase == "deaf":
             return
         if phase == "idle":
-            self._unset_keepalive_if_required()
             self._phase = "head"
             self._size = 0
             self.deadline = self.loop.time() + self.house.limits.header_timeout
@@ -119,8 +123,8 @@ class Door(HttpToolsProtocol):
             self.deadline += len(data) / _SLOWEST
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(BadRequest("This server does not change protocols; leave out the Upgrade header."))
+        except httptools.HttpParserUpgrade:  # an offer without a body: it is served, and nothing after it
+            self._turn_deaf()
         except httptools.HttpParserError as error:
             if self._phase != "deaf":
                 self._refuse(BadRequest(f"This is not a well-formed HTTP/1.1 request: {error}."))
@@ -173,17 +177,21 @@ class Door(HttpToolsProtocol):
     @override
     def on_message_begin(self) -> None:
         if self._phase == "busy":
-            self._phase = "deaf"
-            if self._exchange is not None:
-                self._exchange.keep_alive = False
-            elif self.cycle is not None:
-                self.cycle.keep_alive = False
+            self._turn_deaf()
             return
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
         self._found = None
         self._asgi = False
+
+    def _turn_deaf(self) -> None:
+        """Answers what is in hand and looks at nothing that comes after it."""
+        self._phase = "deaf"
+        if self._exchange is not None:
+            self._exchange.keep_alive = False
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False
 
     @override
     def on_url(self, url: bytes) -> None:
@@ -211,6 +219,9 @@ class Door(HttpToolsProtocol):
             return
         if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
             self._refuse(BadRequest("A request needs exactly one Host header."))
+            return
+        if self._length and self.parser.should_upgrade():
+            self._refuse(BadRequest(_NO_UPGRADE))
             return
         self._route(expects=expects)
 
@@ -282,9 +293,9 @@ class Door(HttpToolsProtocol):
     def _begin(self, found: Found) -> None:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
-        path, _, query = self.url.partition(b"?")
-        method = found.route.method
-        call = Call(method, path.decode("latin-1"), tuple(self.headers), body, query.decode("latin-1"))
+        query = self.url.partition(b"?")[2]
+        route = found.route
+        call = Call(route.method, route.path, tuple(self.headers), body, query.decode("latin-1") if query else "")
         named = request_id(call) or text(self.house.identities.new())
         exchange = Exchange(self.transport, self.house.skins[found.route.skin], named, self._finished)
         exchange.keep_alive = self.parser.should_keep_alive() and not self.house.gateway.services.draining
@@ -295,7 +306,6 @@ class Door(HttpToolsProtocol):
         self._exchange = exchange
         exchange.task = task = self.loop.create_task(self._serve(exchange, found, call))
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     async def _serve(self, exchange: Exchange, found: Found, call: Call) -> None:
         skin = exchange.skin
@@ -313,6 +323,9 @@ class Door(HttpToolsProtocol):
             bug = Bug(f"A defect of Foz; its log has more under the request id {exchange.request_id}.")
             exchange.reply(skin.encode_fault(bug, exchange.request_id))
             exchange.abort()
+        finally:
+            if exchange.task is not None:
+                self.tasks.discard(exchange.task)
 
     async def _act(self, exchange: Exchange, found: Found, call: Call) -> None:
         house, skin, action = self.house, exchange.skin, found.route.action
@@ -363,7 +376,11 @@ class Door(HttpToolsProtocol):
 
     @override
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        """The control plane has answered; deadlines are the watch's, so uvicorn's own timer is never set."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
         if self._phase == "busy":
             self._rest()
 

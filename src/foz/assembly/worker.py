@@ -1,0 +1,236 @@
+"""
+One process that serves: everything bound together, from the listening sockets to the last settled entry.
+
+With one worker this is the whole gateway; with more, the supervisor runs several of it.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+import foz
+from foz.assembly.books import Books
+from foz.assembly.outbound import Outbound
+from foz.canon.identity import Identities, text
+from foz.config.directory import snapshot
+from foz.config.refusal import ConfigError
+from foz.config.settings import Settings
+from foz.gateway.health import BreakerPolicy
+from foz.gateway.pipeline import Gateway
+from foz.gateway.resolve import Snapshot
+from foz.gateway.retry import RetryPolicy
+from foz.gateway.services import Policy, Services
+from foz.net.clock import SystemClock
+from foz.net.watch import TickingWatch
+from foz.ports.skin import Skin
+from foz.serve.http.control import Control, make_control
+from foz.serve.http.door import House, Limits
+from foz.serve.http.guard import Guard, request_id
+from foz.serve.http.routes import Table
+from foz.serve.http.server import HttpServer
+from foz.skins.openai import OpenAISkin
+from foz.telemetry.exposition import Exposition
+from foz.telemetry.metrics import Counts
+from foz.telemetry.siblings import Siblings
+
+log = logging.getLogger("foz.worker")
+
+SKINS: tuple[type[Skin], ...] = (OpenAISkin,)
+RESERVED = ("/models/local",)
+LOOK_AGAIN = 300.0
+
+
+class Place(Struct, frozen=True):
+    """Where a worker stands: its sockets, whose run it is part of, and how it says that it is ready."""
+
+    sockets: tuple[socket.socket, ...]
+    run: str
+    ready: Callable[[Snapshot], None]
+    lifeline: socket.socket | None = None
+    """Closes when the supervisor is gone."""
+
+
+class Worker:
+    """The process's parts, made in the loop that they live in."""
+
+    def __init__(self, settings: Settings, reread: Callable[[], Settings], place: Place) -> None:
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._reread = reread
+        self._place = place
+        self._clock = SystemClock()
+        self._watch = TickingWatch(loop)
+        self._stopping = asyncio.Event()
+        self._look_now = asyncio.Event()
+        self._discovered: dict[str, list[str]] = {}
+        self._retired: list[Outbound] = []
+        self._identities = Identities(self._clock.now, os.urandom)
+        self._books = Books(settings, self._clock)
+        self._outbound = Outbound(settings, self._watch, self._clock)
+        self._counts = Counts(
+            run=place.run,
+            pid=os.getpid(),
+            clock=self._clock,
+            known=lambda name: any(model.name == name for model in settings.model),
+            gauges={
+                "foz_ledger_waiting": lambda: float(self._books.waiting),
+                "foz_tasks": lambda: float(len(asyncio.all_tasks(loop))),
+                "foz_connections": lambda: float(self._server.connections),
+            },
+        )
+        self._services = Services(
+            directory=self._snapshot(),
+            ledger=self._books.ledger,
+            book=self._books.book,
+            meters=self._counts,
+            clock=self._clock,
+            identities=self._identities,
+            dice=random.random,
+            policy=_policy(settings),
+        )
+        self._siblings = Siblings(run_directory(settings), place.run, os.getpid())
+        self._server = self._make_server(Gateway(self._services))
+
+    def _snapshot(self) -> Snapshot:
+        """The directory of the moment: the settings' models, and those that the providers said they have."""
+        day = datetime.fromtimestamp(self._clock.now() / 1000, UTC).date().isoformat()
+        directory = snapshot(self._settings, self._outbound.lines, day)
+        for provider, names in self._discovered.items():
+            if provider in self._outbound.lines:
+                directory = directory.with_discovered(provider, names)
+        return directory
+
+    def _make_server(self, gateway: Gateway) -> HttpServer:
+        settings = self._settings
+        skins: list[Skin] = [skin() for skin in SKINS]
+        table = Table(skins, RESERVED)
+        guard = Guard(self._books.keys, frozenset(settings.auth.open_skins), frozenset(settings.cors.origins))
+        fallback = skins[0]
+        limits = settings.limits
+        house = House(
+            gateway=gateway,
+            router=table.router,
+            skins={skin.name: skin for skin in skins},
+            fallback=fallback,
+            guard=guard,
+            watch=self._watch,
+            identities=self._identities,
+            limits=Limits(
+                max_body=limits.max_body,
+                max_header=limits.max_header,
+                max_connections=limits.max_connections,
+                header_timeout=limits.header_timeout,
+                body_timeout=limits.body_timeout,
+                idle_timeout=limits.idle_timeout,
+                write_timeout=limits.write_timeout,
+            ),
+        )
+        control = Control(
+            version=foz.__version__,
+            table=table,
+            ready=self._reasons,
+            metrics=Exposition(self._counts.snapshot, self._siblings),
+            admit=lambda call: guard.admit(fallback.key(call), call, ""),
+            encode_fault=fallback.encode_fault,
+            request_id=lambda call: request_id(call) or text(self._identities.new()),
+        )
+        server = settings.server
+        tls = (str(server.tls_cert), str(server.tls_key)) if server.tls_cert and server.tls_key else None
+        return HttpServer(house, make_control(control), tls)
+
+    def _reasons(self) -> Sequence[str]:
+        reasons = list(self._books.troubles())
+        if self._services.draining:
+            reasons.append("draining: this process is being stopped")
+        return reasons
+
+    async def run(self) -> None:
+        """Serves until told to stop, drains, and closes the books."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        await self._server.listen(self._place.sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+        self._place.ready(self._snapshot())
+        async with asyncio.TaskGroup() as group:
+            duties = [
+                group.create_task(self._siblings.keep_writing(self._counts.snapshot, self._clock)),
+                group.create_task(self._look_around()),
+                group.create_task(self._books.keep()),
+            ]
+            if self._place.lifeline is not None:
+                duties.append(group.create_task(self._hold_on(self._place.lifeline)))
+            await self._stopping.wait()
+            await self._server.drain(self._settings.limits.drain)
+            for duty in duties:
+                duty.cancel()
+        await self._outbound.close()
+        await self._books.close()
+
+    async def _look_around(self) -> None:
+        """Asks the providers for their models: now, from time to time, and after a reload."""
+        while True:
+            self._look_now.clear()
+            while self._retired:
+                await self._retired.pop().close()
+            found = await self._outbound.look()
+            self._discovered.update(found)
+            self._services.directory = self._snapshot()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look_now.wait(), LOOK_AGAIN)
+
+    async def _hold_on(self, lifeline: socket.socket) -> None:
+        lifeline.setblocking(False)
+        await asyncio.get_running_loop().sock_recv(lifeline, 1)
+        log.error("the supervisor is gone; stopping")
+        self._stopping.set()
+
+    def _reload(self) -> None:
+        """Providers, models and prices anew, swapped whole; doors and callers' keys from settings need a restart."""
+        try:
+            settings = self._reread()
+            outbound = Outbound(settings, self._watch, self._clock)
+        except (ConfigError, ValueError) as error:
+            log.error("the settings were not read anew, the old ones stay: %s", error)  # noqa: TRY400 - it says all
+            return
+        self._retired.append(self._outbound)
+        self._settings, self._outbound = settings, outbound
+        self._services.directory = self._snapshot()
+        self._look_now.set()
+        log.info("the settings were read anew")
+
+
+def run_directory(settings: Settings) -> Path:
+    """Where the workers of one run leave their figures for each other."""
+    directory = settings.data / "run"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory
+
+
+def _policy(settings: Settings) -> Policy:
+    retries, breaker, limits = settings.retries, settings.breaker, settings.limits
+    return Policy(
+        retries=RetryPolicy(
+            again=retries.attempts - 1,
+            budget=retries.budget,
+            pause=retries.backoff,
+            longest_pause=retries.backoff_cap,
+            retry_after_cap=retries.retry_after_cap,
+        ),
+        breaker=BreakerPolicy(failures=breaker.failures, window=breaker.window, cool_down=breaker.cool_down),
+        max_answer=limits.max_answer,
+        max_in_flight=limits.max_in_flight,
+    )

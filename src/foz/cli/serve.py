@@ -1,0 +1,58 @@
+"""`foz serve`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from foz.assembly.launch import Assignment, serve, work
+from foz.config.load import load, process_environment
+from foz.config.refusal import ConfigError
+from foz.config.settings import Settings
+from foz.serve.http.server import InUse
+from foz.telemetry.log import set_up
+from foz.telemetry.redact import Redactor
+
+
+def _assignment(worker: str, run: str) -> Assignment:
+    lifeline, sockets, herald = worker.split(":")
+    return Assignment(int(lifeline), tuple(map(int, sockets.split(","))), bool(herald), run)
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Everything that must never be seen in a log."""
+    auth, outbound = settings.auth, settings.outbound
+    found = [auth.api_key, auth.admin_key, outbound.https_proxy, outbound.http_proxy]
+    for one in settings.providers:
+        found += [one.key, *(value for _, value in one.extra)]
+    return [secret.get_secret_value() for secret in found if secret is not None]
+
+
+@click.command("serve")
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve on the same port.")
+@click.option("--config", type=click.Path(path_type=Path), help="The settings file instead of ./foz.toml.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Least level that is told.")
+@click.option("--worker", hidden=True)
+@click.option("--run", hidden=True)
+def command(**given: object) -> None:
+    """Run the gateway."""
+    options = {key: value for key, value in given.items() if value is not None}
+    config, worker, run = options.pop("config", None), options.pop("worker", None), options.pop("run", None)
+    overrides = {
+        f"log.{key[4:]}" if key.startswith("log_") else f"server.{key}": value for key, value in options.items()
+    }
+
+    def read() -> Settings:
+        return load(process_environment(), Path.cwd(), config if isinstance(config, Path) else None, overrides)
+
+    try:
+        settings = read()
+        set_up(settings.log.level, Redactor(_secrets(settings)), format=settings.log.format)
+        if isinstance(worker, str) and isinstance(run, str):
+            work(settings, read, _assignment(worker, run))
+        else:
+            serve(settings, read, sys.argv[1:])
+    except (ConfigError, InUse) as error:
+        raise click.ClickException(str(error)) from error
