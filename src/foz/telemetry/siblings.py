@@ -75,6 +75,7 @@ class Siblings:
     def bury(self, pid: int) -> None:
         """The supervisor, and nobody else, tells that a worker is dead; before its successor starts."""
         path = self._path(pid)
+        path.with_suffix(".new").unlink(missing_ok=True)
         dead = self._get(path)
         if dead is None:
             return

@@ -1,7 +1,9 @@
 """What is counted, what is bounded, and what a scrape says."""
 
+import re
 import timeit
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,29 +16,16 @@ from foz.ports.metrics import Meters
 from foz.telemetry.exposition import Exposition
 from foz.telemetry.figures import FIRST_TOKEN_BOUNDS, LATENCY_BOUNDS, Snapshot, read_process, summed
 from foz.telemetry.metrics import MAX_BREAKERS, MAX_SLOTS, OTHER, Counts
+from foz.testing.clock import StillClock
 
 CONFIGURED = {"small", "large"}
 ID = b"\x00" * 16
 
 
-class Noon:
-    """A clock that stands at a time that is set."""
-
-    def __init__(self) -> None:
-        self.time = 1_000_000
-
-    def now(self) -> int:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += int(seconds * 1000)
-
-
-def counts(pid: int = 1, clock: Noon | None = None, gauges: dict[str, Callable[[], float]] | None = None) -> Counts:
-    return Counts(run="r", pid=pid, clock=clock or Noon(), known=CONFIGURED.__contains__, gauges=gauges)
+def counts(
+    pid: int = 1, clock: StillClock | None = None, gauges: dict[str, Callable[[], float]] | None = None
+) -> Counts:
+    return Counts(run="r", pid=pid, clock=clock or StillClock(), known=CONFIGURED.__contains__, gauges=gauges)
 
 
 def end(
@@ -197,9 +186,9 @@ def test_gauges_are_read_when_asked() -> None:
 
 def test_process_figures_are_there() -> None:
     """Memory, open files, processor time and uptime are in a scrape."""
-    clock = Noon()
+    clock = StillClock()
     one = counts(clock=clock)
-    clock.time += 2500
+    clock.shift(2.5)
     text = Exposition(one.snapshot)()
     process = read_process()
 
@@ -221,15 +210,15 @@ def test_strange_names_cannot_break_the_text(name: str) -> None:
 
 def test_sums_are_of_counters_everywhere_and_of_gauges_only_of_the_living() -> None:
     """A process that stopped writing keeps its counters and loses its gauges."""
-    clock = Noon()
+    clock = StillClock()
     one, other = counts(1, clock), counts(2, clock)
     for worker in (one, other):
         call(worker, "small", "gpu/s", end(usage=Usage(input=2)))
         worker.began("small")
         worker.breaker("gpu/s", "open")
     stale = other.snapshot()
-    clock.time += 5000
-    total = summed([one.snapshot(), stale], fresh_since=clock.time - 1)
+    clock.shift(5)
+    total = summed([one.snapshot(), stale], fresh_since=clock.now() - 1)
 
     assert total.slots[0].outcomes == {"complete 200": 2}
     assert total.slots[0].tokens == [4, 0, 0, 0]
@@ -252,6 +241,16 @@ def test_counting_apart_and_summing_is_counting_together(first: list[int], secon
 
     assert apart.slots == counted(first + second).slots
     assert sum(apart.slots[0].latency) == len(first) + len(second)
+
+
+def test_the_guide_names_every_figure() -> None:
+    """`docs/guides/watching.md` lists exactly the figures that a scrape has."""
+    page = (Path(__file__).parents[3] / "docs/guides/watching.md").read_text()
+    text = Exposition(counts(gauges={"foz_ledger_queue_depth": lambda: 0.0}).snapshot)().decode()
+
+    assert set(re.findall(r"^\| `([a-z_]+)`", page, re.MULTILINE)) == set(
+        re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+    )
 
 
 def test_bounds_rise() -> None:

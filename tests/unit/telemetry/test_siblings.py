@@ -11,36 +11,15 @@ from foz.canon.usage import Usage
 from foz.telemetry.exposition import Exposition
 from foz.telemetry.metrics import Counts
 from foz.telemetry.siblings import STALE, Siblings
+from foz.testing.clock import StillClock
 
 END = EntryEnd(b"\x00" * 16, State.COMPLETE, 200, Usage(input=1), 1, 2, None, None, None)
-
-
-class Noon:
-    """A clock that stands at a time that is set; sleeping moves it."""
-
-    def __init__(self) -> None:
-        self.time = 1_000_000
-        self.slept = 0
-        self.third = asyncio.Event()
-
-    def now(self) -> int:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += int(seconds * 1000)
-        self.slept += 1
-        if self.slept == 3:
-            self.third.set()
-        await asyncio.sleep(0)
 
 
 class Worker:
     """Counts and files of one process."""
 
-    def __init__(self, directory: Path, clock: Noon, pid: int, run: str = "run-1") -> None:
+    def __init__(self, directory: Path, clock: StillClock, pid: int, run: str = "run-1") -> None:
         self.counts = Counts(run=run, pid=pid, clock=clock, known={"m"}.__contains__)
         self.siblings = Siblings(directory, run, pid)
         self.ask = Exposition(self.counts.snapshot, self.siblings)
@@ -63,7 +42,7 @@ class Worker:
 
 def test_whoever_answers_adds_the_others(tmp_path: Path) -> None:
     """Each of two workers tells the sum, with its own live figures and not its own file."""
-    clock = Noon()
+    clock = StillClock()
     one, other = Worker(tmp_path, clock, 1), Worker(tmp_path, clock, 2)
     one.serve(3)
     other.serve(4)
@@ -77,7 +56,7 @@ def test_whoever_answers_adds_the_others(tmp_path: Path) -> None:
 
 def test_files_of_another_run_are_not_read(tmp_path: Path) -> None:
     """What an earlier run left is ignored, and removed when the next one starts."""
-    clock = Noon()
+    clock = StillClock()
     old = Worker(tmp_path, clock, 7, run="run-0")
     old.serve(5)
     old.write()
@@ -90,10 +69,10 @@ def test_files_of_another_run_are_not_read(tmp_path: Path) -> None:
 
 def test_the_dead_keep_their_counters(tmp_path: Path) -> None:
     """Figures of workers that died and were replaced stay, also where a number is used again, and no file is left."""
-    clock = Noon()
+    clock = StillClock()
     supervisor = Worker(tmp_path, clock, 1)
     for _ in range(5):
-        clock.time += 10
+        clock.shift(0.01)
         worker = Worker(tmp_path, clock, 2)
         worker.serve(2)
         worker.write()
@@ -102,7 +81,7 @@ def test_the_dead_keep_their_counters(tmp_path: Path) -> None:
     assert supervisor.total() == 10
     assert [path.name for path in tmp_path.iterdir()] == ["metrics-past.msgpack"]
 
-    clock.time += 10
+    clock.shift(0.01)
     young = Worker(tmp_path, clock, 2)
     young.serve(1)
     young.write()
@@ -111,7 +90,7 @@ def test_the_dead_keep_their_counters(tmp_path: Path) -> None:
 
 def test_a_burial_that_was_cut_off_counts_nobody_twice(tmp_path: Path) -> None:
     """A file that is still there after its figures were added to the past is not added again."""
-    clock = Noon()
+    clock = StillClock()
     supervisor, worker = Worker(tmp_path, clock, 1), Worker(tmp_path, clock, 2)
     worker.serve(2)
     worker.write()
@@ -127,7 +106,7 @@ def test_a_burial_that_was_cut_off_counts_nobody_twice(tmp_path: Path) -> None:
 
 def test_burying_one_that_never_wrote_is_nothing(tmp_path: Path) -> None:
     """A worker that died before its first file leaves the past as it was."""
-    supervisor = Worker(tmp_path, Noon(), 1)
+    supervisor = Worker(tmp_path, StillClock(), 1)
     supervisor.siblings.bury(99)
 
     assert list(tmp_path.iterdir()) == []
@@ -135,7 +114,7 @@ def test_burying_one_that_never_wrote_is_nothing(tmp_path: Path) -> None:
 
 def test_a_dead_workers_gauges_are_forgotten(tmp_path: Path) -> None:
     """In flight of a worker that stopped writing is dropped after a while, of a buried one at once."""
-    clock = Noon()
+    clock = StillClock()
     one, hung, buried = (Worker(tmp_path, clock, pid) for pid in (1, 2, 3))
     for worker in (hung, buried):
         worker.counts.began("m")
@@ -146,7 +125,7 @@ def test_a_dead_workers_gauges_are_forgotten(tmp_path: Path) -> None:
     assert b'foz_in_flight{model="m"} 1.0' in one.ask()
     assert b"foz_workers 2.0" in one.ask()
 
-    clock.time += STALE + 1
+    clock.shift((STALE + 1) / 1000)
     assert b'foz_in_flight{model="m"}' not in one.ask()
     assert b"foz_workers 1.0" in one.ask()
 
@@ -155,7 +134,7 @@ def test_a_dead_workers_gauges_are_forgotten(tmp_path: Path) -> None:
 def test_a_broken_file_is_left_out_and_said(tmp_path: Path, junk: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """What is no file of figures does not stop a scrape, and the log names it."""
     (tmp_path / "metrics-5.msgpack").write_bytes(junk)
-    one = Worker(tmp_path, Noon(), 1)
+    one = Worker(tmp_path, StillClock(), 1)
     one.serve(1)
 
     assert one.total() == 1
@@ -165,7 +144,7 @@ def test_a_broken_file_is_left_out_and_said(tmp_path: Path, junk: bytes, caplog:
 def test_a_directory_that_is_gone_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Figures that cannot be written are one warning, not one each second; the next success ends it."""
     place = tmp_path / "run"
-    one = Worker(place, Noon(), 1)
+    one = Worker(place, StillClock(), 1)
     for _ in range(3):
         one.write()
     assert caplog.text.count("cannot be written") == 1
@@ -176,20 +155,41 @@ def test_a_directory_that_is_gone_is_said_once(tmp_path: Path, caplog: pytest.Lo
 
 
 def test_the_writer_writes_at_once_each_second_and_at_the_end(tmp_path: Path) -> None:
-    """A cancelled writer leaves the last figures behind."""
-    clock = Noon()
+    """The first file is there at once, the next a second later, and a cancelled writer leaves its last figures."""
+    clock = StillClock()
     one, reader = Worker(tmp_path, clock, 1), Worker(tmp_path, clock, 2)
 
     async def run() -> None:
-        async with asyncio.timeout(10):
-            writing = asyncio.ensure_future(one.siblings.keep_writing(one.counts.snapshot, clock))
-            await clock.third.wait()
-            one.serve(2)
-            writing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writing
+        writing = asyncio.ensure_future(one.siblings.keep_writing(one.counts.snapshot, clock))
+        one.serve(1)
+        await clock.advance(0)
+        assert reader.total() == 1
+
+        one.serve(1)
+        await clock.advance(0.9)
+        assert reader.total() == 1
+        await clock.advance(0.2)
+        assert reader.total() == 2
+
+        one.serve(1)
+        writing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writing
 
     asyncio.run(run())
 
-    assert reader.total() == 2
-    assert clock.time == 1_000_000 + 1000 * clock.slept
+    assert reader.total() == 3
+
+
+def test_a_writer_that_was_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A file that was half written when its worker died is never read, and goes when the worker is buried."""
+    clock = StillClock()
+    supervisor, worker = Worker(tmp_path, clock, 1), Worker(tmp_path, clock, 2)
+    worker.serve(2)
+    worker.write()
+    (tmp_path / "metrics-2.new").write_bytes(b"half")
+    assert supervisor.total() == 2
+
+    supervisor.siblings.bury(2)
+    assert supervisor.total() == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics-past.msgpack"]
