@@ -219,8 +219,9 @@ def string(base: Schema, name: str, supply: Supply, variant: int) -> str:
             known.remove(found)
             return found
     own = next((each for each in _own(base) if isinstance(each, str) and _fits(each, base)), None)
-    if own is None and name.lower() in _ASKING and supply.facts.text and _fits(supply.facts.text, base):
-        own = supply.facts.text
+    text = supply.facts.text
+    if own is None and name.lower() in _ASKING and text and _shaped(text, base) and _fits(text, base):
+        own = text
     return _made(base, name, 0) if own is None else own
 
 
