@@ -25,7 +25,10 @@ GENERATED = "<!-- Written by `make docs`; do not edit. -->\n\n"
 
 
 def _help(command: click.Command, name: str) -> Iterator[str]:
-    context = click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
+    helps = main.context_settings["help_option_names"]
+    context = click.Context(
+        command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH, help_option_names=helps
+    )
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     yield f"{'#' * (name.count(' ') + 1)} `{name}`\n\n```text\n{text}\n```\n"
     if isinstance(command, click.Group):

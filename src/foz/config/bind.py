@@ -199,6 +199,8 @@ class _Binder:
         if self.written.test_mode:
             return "off", "test mode: nothing leaves the machine"
         if is_own(row.base_url, self.written.server.addresses):
+            if not named and row.base_url_env:
+                return "off", f"its usual place, {row.base_url}, is our own: say where it is with {row.base_url_env[0]}"
             return "off", f"{row.base_url} is our own address: asking it would go in circles"
         if row.needs_key and key is None:
             return "off", f"no key: set {' or '.join(row.secret)}"

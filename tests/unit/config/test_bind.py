@@ -43,7 +43,7 @@ def test_without_keys_local_servers_are_looked_for_and_the_rest_is_off(tmp_path:
     assert _states(bound)["probe"] == ["llamacpp", "lmstudio", "ollama"]
     assert bound["openai"].why == "no key: set OPENAI_API_KEY"
     assert bound["huggingface"].why == "no key: set HUGGINGFACE_API_KEY or HF_TOKEN"
-    assert "our own address" in bound["vllm"].why
+    assert bound["vllm"].why.endswith("is our own: say where it is with VLLM_BASE_URL")
 
 
 def test_a_key_wakes_its_provider_and_sends_the_simulated_one_away(tmp_path: Path) -> None:

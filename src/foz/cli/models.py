@@ -1,0 +1,124 @@
+"""`foz models`: the names that callers can use, and what serves them."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from foz.canon.model import Model
+from foz.canon.money import Rates
+from foz.cli.settings import config_option, json_option, read_settings, today
+from foz.config.directory import snapshot
+from foz.config.settings import Settings
+from foz.net.clock import SystemClock
+from foz.wire import json
+
+PICO_PER_MILLION = 10**6
+WIDTH = 120
+
+
+class TargetLine(Struct, frozen=True):
+    """A target, as programs read it. Prices are per million tokens."""
+
+    name: str
+    placement: str
+    rank: int
+    weight: float
+    available: bool
+    why_not: str | None
+    input_price: float | None
+    output_price: float | None
+    currency: str | None
+
+
+class ModelLine(Struct, frozen=True):
+    """A model, as programs read it."""
+
+    name: str
+    available: bool
+    description: str | None
+    targets: tuple[TargetLine, ...]
+
+
+def _price(rates: Rates | None, side: str) -> float | None:
+    pico = getattr(rates, side, None)
+    return None if pico is None else pico / PICO_PER_MILLION
+
+
+def lines(models: Sequence[Model]) -> list[ModelLine]:
+    """The models with their targets."""
+    return [
+        ModelLine(
+            model.name,
+            any(not target.barred for target in model.targets),
+            model.description,
+            tuple(
+                TargetLine(
+                    name=target.name,
+                    placement=target.placement.value,
+                    rank=target.rank,
+                    weight=target.weight,
+                    available=not target.barred,
+                    why_not=target.barred,
+                    input_price=_price(target.rates, "input"),
+                    output_price=_price(target.rates, "output"),
+                    currency=target.rates.currency if target.rates else None,
+                )
+                for target in model.targets
+            ),
+        )
+        for model in models
+    ]
+
+
+def _cost(target: TargetLine) -> str:
+    if target.input_price is None or target.output_price is None:
+        return "unknown"
+    if target.input_price == target.output_price == 0:
+        return "free"
+    return f"{target.input_price:g} / {target.output_price:g} {target.currency}"
+
+
+def _show(found: Sequence[ModelLine], settings: Settings) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "served by", "where", "per million in / out", ""):
+        table.add_column(heading, overflow="fold")
+    for model in found:
+        for place, target in enumerate(model.targets):
+            name = model.name if place == 0 else ""
+            why = f"[red]{escape(target.why_not)}[/]" if target.why_not else ""
+            table.add_row(escape(name), escape(target.name), target.placement, _cost(target), why)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console.print(table)
+    ready = [one.name for one in settings.providers if one.state == "ready" and one.name != "simulated"]
+    if ready:
+        console.print(f"\nAnd every model of {', '.join(ready)}, as provider/model.")
+    asleep = {one.name: one.why for one in settings.providers if one.state == "off" and one.why.startswith("no key")}
+    if asleep and not settings.test_mode:
+        console.print(f"\nWithout a key: {', '.join(asleep)}. `foz doctor` says which variable each needs.")
+
+
+def all_lines(settings: Settings, day: str, discovered: Mapping[str, Sequence[str]]) -> list[ModelLine]:
+    """Every model that can be named without its provider, also those that nobody can serve now."""
+    directory = snapshot(settings, {}, day)
+    for provider, names in discovered.items():
+        directory = directory.with_discovered(provider, names)
+    return lines(directory.all_models())
+
+
+@click.command("models")
+@json_option
+@config_option
+def command(*, as_json: bool, config: Path | None) -> None:
+    """List the models that callers can name, what serves them, and why something does not."""
+    settings = read_settings(config)
+    found = all_lines(settings, today(SystemClock().now()), {})
+    if as_json:
+        click.echo(json.encode(found))
+    else:
+        _show(found, settings)

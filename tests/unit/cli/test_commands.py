@@ -1,0 +1,121 @@
+"""`foz models`, `foz doctor` and `foz tls init`, as a user calls them."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from foz.cli.main import main
+from foz.config.variables import NAMES
+from foz.providers.catalog import catalog
+
+SECRET = "sk-very-secret-12345"
+MODELS = """
+[[model]]
+name = "house"
+description = "Ours."
+targets = ["ollama/llama3", "mistral/mistral-large-latest"]
+
+[[model]]
+name = "dead"
+targets = ["mistral/x"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, an empty environment, an empty directory."""
+    for names in NAMES.values():
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+    for row in catalog().values():
+        for name in (*row.secret, *row.base_url_env):
+            monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FOZ_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("FOZ_PORT", "0")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _foz(*words: str, **environ: str) -> Result:
+    return CliRunner(env=environ).invoke(main, words, prog_name="foz")
+
+
+def test_models_on_a_bare_machine() -> None:
+    """Without any configuration the simulated model is listed, free, and it is said who would need a key."""
+    result = _foz("models")
+
+    assert result.exit_code == 0
+    assert "simulated/simulated" in result.output
+    assert "free" in result.output
+    assert "Without a key: openai" in result.output
+
+
+def test_models_says_why_a_target_does_not_serve(home: Path) -> None:
+    """Each model has its targets with placement and price, and a target that is barred its reason."""
+    (home / "foz.toml").write_text(MODELS)
+    text = _foz("models").output
+    dead, house = msgspec.json.decode(_foz("models", "--json").output)
+
+    assert "set MISTRAL_API_KEY" in text
+    assert (house["name"], house["available"], house["description"]) == ("house", True, "Ours.")
+    assert [target["placement"] for target in house["targets"]] == ["gpu", "api"]
+    assert [target["input_price"] for target in house["targets"]] == [0.0, 2.0]
+    assert (dead["available"], dead["targets"][0]["why_not"]) == (False, "mistral is off: no key: set MISTRAL_API_KEY")
+
+
+def test_doctor_finds_nothing_wrong_on_a_bare_machine() -> None:
+    """Without configuration there is no problem and the exit code is 0."""
+    result = _foz("doctor")
+
+    assert result.exit_code == 0, result.output
+    assert "No problems." in result.output
+
+
+def test_doctor_exits_with_1_where_something_is_wrong(home: Path) -> None:
+    """A model that nobody can serve is one problem: it is told with what to do, in JSON too, and the exit code is 1."""
+    (home / "foz.toml").write_text(MODELS)
+    result = _foz("doctor")
+    findings = msgspec.json.decode(_foz("doctor", "--json").output)
+
+    assert result.exit_code == 1
+    assert "1 problem." in result.output
+    assert [one["topic"] for one in findings if one["level"] == "problem"] == ["model dead"]
+    assert all(one["todo"] for one in findings if one["level"] in {"warning", "problem"})
+
+
+def test_doctor_shows_no_secret(home: Path) -> None:
+    """No key, proxy password or header of a provider is in what the doctor prints."""
+    (home / "foz.toml").write_text(f"[[provider]]\nname = 'groq'\nheaders = {{ x = '{SECRET}' }}")
+    environ = {"API_KEY": SECRET, "GROQ_API_KEY": SECRET, "HTTPS_PROXY": f"http://u:{SECRET}@127.0.0.1:1"}
+    for words in (("doctor"), ("doctor", "--json"), ("models", "--json")):
+        result = _foz(*words, **environ)
+
+        assert result.output
+        assert SECRET not in result.output
+
+
+def test_a_wrong_setting_is_one_line(home: Path) -> None:
+    """Every command refuses wrong settings in one line, with exit code 1 and no traceback."""
+    (home / "foz.toml").write_text("[server]\nprot = 1")
+    for words in (["models"], ["doctor"], ["tls", "init"]):
+        result = _foz(*words)
+
+        assert result.exit_code == 1
+        assert result.output == f'Error: {home}/foz.toml:2: server.prot: unknown key, did you mean "port"?\n'
+
+
+def test_tls_init_makes_files_that_serve(home: Path) -> None:
+    """`foz tls init` writes beside the data, says what to do with it, and will not do so twice without --force."""
+    first = _foz("tls", "init", "--name", "box.example")
+    directory = home / "data" / "tls"
+
+    assert first.exit_code == 0
+    assert str(directory / "ca.pem") in first.output
+    assert _foz("tls", "init").exit_code == 1
+    assert _foz("tls", "init", "--force").exit_code == 0
+    environ = {"FOZ_TLS_CERT": str(directory / "server.pem"), "FOZ_TLS_KEY": str(directory / "server-key.pem")}
+    findings = msgspec.json.decode(_foz("doctor", "--json", **environ).output)
+    assert [one["level"] for one in findings if one["topic"] == "tls"] == ["ok"]
