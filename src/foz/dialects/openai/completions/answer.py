@@ -5,6 +5,8 @@ Logprobs come as four lists of one length, or as chat's list of tokens (llama.cp
 goes to `VendorSaid`.
 """
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -33,7 +35,6 @@ class Token(Struct):
 
     token: str
     logprob: float | None = None
-    bytes: list[int] | None = None
     top_logprobs: "list[Token] | None" = None
 
 
@@ -78,35 +79,38 @@ _LOOSE = msgspec.json.Decoder(_Loose)
 _BAG = msgspec.json.Decoder(dict[str, Raw])
 
 
-def _as_chat(tokens: list[Token]) -> tuple[TokenLogprob, ...]:
-    return tuple(
-        TokenLogprob(
-            it.token, it.logprob, None if it.bytes is None else tuple(it.bytes), _as_chat(it.top_logprobs or [])
-        )
-        for it in tokens
-    )
+def _from_chat(tokens: list[Token]) -> Iterator[TokenLogprob]:
+    """Chat's tokens, without the bytes that completions have no place for."""
+    for it in tokens:
+        yield TokenLogprob(it.token, it.logprob, top=tuple(_from_chat(it.top_logprobs or [])))
 
 
-def _tokens(logprobs: Logprobs | None) -> tuple[TokenLogprob, ...]:
+def _from_lists(logprobs: Logprobs) -> Iterator[TokenLogprob]:
     """The tokens, however long the other lists are."""
-    if logprobs is None:
-        return ()
-    if logprobs.content is not None:
-        return _as_chat(logprobs.content)
     tokens = logprobs.tokens or []
     blank: list[None] = [None] * len(tokens)
     likely = [*(logprobs.token_logprobs or ()), *blank]
     tops = [*(logprobs.top_logprobs or ()), *blank]
     offsets = [*(logprobs.text_offset or ()), *blank]
-    return tuple(
-        TokenLogprob(
-            token,
-            likely[at],
-            top=tuple(TokenLogprob(other, how) for other, how in (tops[at] or {}).items()),
-            offset=offsets[at],
-        )
-        for at, token in enumerate(tokens)
-    )
+    for at, token in enumerate(tokens):
+        top = tuple(TokenLogprob(other, how) for other, how in (tops[at] or {}).items())
+        yield TokenLogprob(token, likely[at], top=top, offset=offsets[at])
+
+
+def counted(tokens: Iterable[TokenLogprob], behind: int) -> tuple[TokenLogprob, ...]:
+    """Each token with its offset; it is counted from `behind`, the text before them, where it was not said."""
+    placed = []
+    for token in tokens:
+        placed.append(token if token.offset is not None else msgspec.structs.replace(token, offset=behind))
+        behind += len(token.token)
+    return tuple(placed)
+
+
+def _tokens(logprobs: Logprobs | None, behind: int) -> tuple[TokenLogprob, ...]:
+    if logprobs is None:
+        return ()
+    said = _from_lists(logprobs) if logprobs.content is None else _from_chat(logprobs.content)
+    return counted(said, behind)
 
 
 class Reader:
@@ -117,6 +121,7 @@ class Reader:
         self._started = False
         self._open: set[int] = set()
         self._closed: set[int] = set()
+        self._said: dict[int, int] = {}
         self._usage: Raw | None = None
 
     @property
@@ -153,10 +158,10 @@ class Reader:
 
     def _take(self, chunk: Chunk, data: bytes) -> list[Event]:
         events: list[Event] = []
-        counted = bytes(chunk.usage) != NULL
-        if counted:
+        measured = bytes(chunk.usage) != NULL
+        if measured:
             self._usage = chunk.usage
-        if not self._started and (chunk.choices or counted):
+        if not self._started and (chunk.choices or measured):
             self._started = True
             vendor = {name: raw for name, raw in _BAG.decode(data).items() if name not in _TOP and bytes(raw) != NULL}
             about = {DIALECT: vendor} if vendor else {}
@@ -171,9 +176,12 @@ class Reader:
         if index not in self._closed:
             self._open.add(index)
         events: list[Event] = []
-        tokens = _tokens(choice.logprobs)
-        if choice.text or tokens:
-            events.append(TextGrew(choice.text or "", index, tokens))
+        text = choice.text or ""
+        behind = self._said.get(index, 0)
+        self._said[index] = behind + len(text)
+        tokens = _tokens(choice.logprobs, behind)
+        if text or tokens:
+            events.append(TextGrew(text, index, tokens))
         extra = {name: raw for name, raw in fields.items() if name not in _SAID and bytes(raw) != NULL}
         if extra:
             events.append(VendorSaid(DIALECT, extra, index))

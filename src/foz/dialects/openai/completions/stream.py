@@ -16,6 +16,7 @@ from foz.canon.event import (
 )
 from foz.canon.request import CompleteRequest
 from foz.dialects.openai import usage
+from foz.dialects.openai.completions.answer import counted
 from foz.dialects.openai.frames import DIALECT, DONE
 from foz.wire import json
 
@@ -40,15 +41,12 @@ def say_logprobs(tokens: tuple[TokenLogprob, ...], behind: int = 0) -> Wire | No
     """
     if not tokens:
         return None
-    offsets = []
-    for token in tokens:
-        offsets.append(behind if token.offset is None else token.offset)
-        behind += len(token.token)
+    tokens = counted(tokens, behind)
     return {
         "tokens": [token.token for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
         "top_logprobs": [_say_top(token) for token in tokens],
-        "text_offset": offsets,
+        "text_offset": [token.offset for token in tokens],
     }
 
 
