@@ -76,3 +76,25 @@ def test_the_trap_catches_what_leaves(plane: Plane, page: Page) -> None:
     )
 
     assert page.trap.wanted == ["GET http://192.0.2.1/ HTTP/1.1"]
+
+
+def test_an_operation_can_be_tried_out(plane: Plane, page: Page) -> None:
+    """Swagger UI's `Execute` reaches this server under the page's policy, and shows the answer."""
+    page.open(f"http://127.0.0.1:{plane.port}/docs")
+    health = "document.querySelector('[id^=operations-control-health]')"
+    for step in (".opblock-summary-control", ".try-out__btn", ".execute"):
+        page.wait_for(f"(found => found && (found.click(), true))({health}?.querySelector('{step}'))")
+    page.wait_for(f"{health}.querySelector('.live-responses-table')?.innerText.includes('1.2.3')")
+
+    assert page.complaints == []
+    assert page.trap.wanted == []
+
+
+def test_redoc_can_be_searched(plane: Plane, page: Page) -> None:
+    """Redoc's search, which runs in a worker, finds an operation under the page's policy."""
+    page.open(f"http://127.0.0.1:{plane.port}/redoc")
+    page.wait_for("(found => found && (found.focus(), true))(document.querySelector('input.search-input'))")
+    page.ask("Input.insertText", text="vectors")
+    page.wait_for("document.querySelector('[data-role=\"search:results\"]')?.innerText.includes('vectors')")
+
+    assert page.complaints == []

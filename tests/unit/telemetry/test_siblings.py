@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,4 +194,45 @@ def test_a_writer_that_was_killed_leaves_nothing_behind(tmp_path: Path) -> None:
 
     supervisor.siblings.bury(2)
     assert supervisor.total() == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics-past.msgpack"]
+
+
+_WRITER = """
+import os, sys
+from pathlib import Path
+from foz.canon.entry import EntryEnd, State
+from foz.canon.usage import Usage
+from foz.telemetry.metrics import Counts
+from foz.telemetry.siblings import Siblings
+from foz.testing.clock import LoopClock
+counts = Counts(run="run-1", pid=os.getpid(), clock=LoopClock(), known={"m"}.__contains__)
+siblings = Siblings(Path(sys.argv[1]), "run-1", os.getpid())
+end = EntryEnd(b"", State.COMPLETE, 200, Usage(input=1), 1, 2, None, None, None)
+while True:
+    counts.began("m")
+    counts.ended("openai", "m", "p/m", end)
+    siblings.write(counts.snapshot())
+    print("one", flush=True)
+"""
+
+
+def test_a_worker_killed_while_it_writes_leaves_whole_figures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """After kill -9 at any moment, what the dead had said is in the sum, and no file is broken."""
+    supervisor = Worker(tmp_path, StillClock(), 1)
+    told = 0
+    for rounds in (1, 7, 30):
+        path = str(Path(__file__).parents[3] / "src")
+        with subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(tmp_path)], env={"PYTHONPATH": path}, stdout=subprocess.PIPE
+        ) as worker:
+            assert worker.stdout is not None
+            for _ in range(rounds):
+                assert worker.stdout.readline() == b"one\n"
+            worker.kill()
+            told += rounds + len(worker.stdout.readlines())
+        supervisor.siblings.bury(worker.pid)
+
+        assert 0 <= supervisor.total() - told <= 1
+        told = supervisor.total()
+    assert caplog.text == ""
     assert [path.name for path in tmp_path.iterdir()] == ["metrics-past.msgpack"]
