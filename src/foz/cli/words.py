@@ -1,0 +1,83 @@
+"""Times and money as people type them, and as they are shown."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+from typing_extensions import override
+
+from foz.canon.money import PICO
+from foz.cli.place import now
+
+_SPAN = re.compile(r"(\d{1,6})\s*([mhdw])")
+_MILLISECONDS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+_WIDE = 180
+_MOST_DOLLARS = 9_000_000
+"""What fits into 64 bits of pico-units."""
+
+
+class Moment(click.ParamType[int]):
+    """A date, a date with a time (UTC unless it names a zone), or a span from now: `24h` ago, or in `90d`."""
+
+    name = "time"
+
+    def __init__(self, side: Literal["ago", "ahead"]) -> None:
+        self._sign = -1 if side == "ago" else 1
+
+    @override
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        span = _SPAN.fullmatch(str(value).strip())
+        if span is not None:
+            return now() + self._sign * int(span[1]) * _MILLISECONDS[span[2]]
+        try:
+            moment = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            self.fail(f"{value!r}: expected a date such as 2026-01-31 or 2026-01-31T12:00, or a span such as 24h or 7d")
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+class Dollars(click.ParamType[int]):
+    """An amount of US dollars, as pico-units."""
+
+    name = "usd"
+
+    @override
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            amount = Decimal(str(value).strip().removeprefix("$"))
+        except InvalidOperation:
+            self.fail(f"{value!r}: expected an amount of US dollars, such as 25 or 0.50")
+        if not amount.is_finite() or not 0 <= amount <= _MOST_DOLLARS:
+            self.fail(f"{value!r}: expected an amount from 0 to {_MOST_DOLLARS:,}")
+        return int(amount * PICO)
+
+
+def money(pico: int) -> str:
+    """An amount in its unit, without trailing zeros: at most twelve places, so that nothing rounds to nothing."""
+    text = f"{Decimal(pico) / PICO:f}"
+    whole, _, places = text.partition(".")
+    places = places.rstrip("0")
+    return f"{whole}.{places.ljust(2, '0')}"
+
+
+def moment(milliseconds: int | None) -> str:
+    """A time in UTC, to the second; empty where there is none."""
+    if milliseconds is None:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def shown(table: Table) -> None:
+    """Prints a table: as wide as the terminal, and wide enough for all where there is none."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDE)
+    console.print(table)
