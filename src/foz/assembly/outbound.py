@@ -13,6 +13,7 @@ from foz.canon.fault import Fault
 from foz.canon.model import Patience
 from foz.config.bind import Provider
 from foz.config.settings import Settings
+from foz.dialects.openai.chat.asking import manner_of
 from foz.dialects.openai.speech import speech
 from foz.net.origin import Endpoint, Origin
 from foz.net.proxy import way_out
@@ -47,7 +48,7 @@ class Outbound:
         self._tls: ssl.SSLContext | None = None
         self._upstreams = {name: self._upstream(one, settings, watch, clock) for name, one in self._providers.items()}
         self.lines: Mapping[str, Line] = {
-            name: Line(upstream, speech(), _prefixes(self._providers[name]))
+            name: Line(upstream, speech(manner_of(self._providers[name].row.quirks)), _prefixes(self._providers[name]))
             for name, upstream in self._upstreams.items()
         }
 

@@ -3,7 +3,17 @@ The translate lane: decode to canon, encode again; always right. The relay lane 
 (`ports.codec.RelayCodec`): where caller and upstream speak the same, the bytes pass.
 """
 
-from foz.canon.event import CallGrew, CallOpened, Event, Finished, Measured, ReasoningGrew, RefusalGrew, TextGrew
+from foz.canon.event import (
+    CallGrew,
+    CallOpened,
+    Event,
+    Finished,
+    Measured,
+    ReasoningGrew,
+    RefusalGrew,
+    TextGrew,
+    VendorSaid,
+)
 from foz.canon.response import EmbedResponse
 from foz.ports.codec import Answer, EventDecoder, EventEncoder, Tally
 
@@ -18,6 +28,8 @@ def _count(tally: Tally, event: Event) -> None:
             tally.pieces += 1
         case CallGrew(arguments=arguments):
             tally.content += len(arguments)
+            tally.pieces += 1
+        case VendorSaid():
             tally.pieces += 1
         case Measured(usage=usage):
             tally.usage = usage
