@@ -56,9 +56,10 @@ class RecordedCaller:
         if self.feeder is not None:
             self.feeder.resume()
 
-    def end(self) -> None:
-        """The streamed answer is complete."""
+    def end(self, last: bytes) -> None:
+        """The streamed answer is complete with this."""
         self.told.append("end")
+        self.pieces.append(last)
 
     def abort(self) -> None:
         """The connection is closed."""

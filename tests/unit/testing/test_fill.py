@@ -136,7 +136,7 @@ PROMPTS = st.sampled_from([
 
 
 def _errors(value: Any, schema: dict[str, Any]) -> list[str]:
-    checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     return [error.message for error in checker.iter_errors(value)]
 
 

@@ -200,7 +200,7 @@ def _parse(data: bytes) -> _Told | None:
         return None
     try:
         return _from_value(msgspec.json.decode(data))
-    except json.DecodeError:
+    except (json.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -108,4 +108,4 @@ class StreamDecoder:
         data = data_of(frame)
         if data.startswith(b"[DONE]"):
             return self._reader.finish()
-        return self._reader.take(data)
+        return self._reader.take(data) if data.strip() else []

@@ -89,7 +89,10 @@ def head_of(data: bytes, model: str) -> bytes | None:
 
 def take_apart(data: bytes, model: str | None, *, without_usage: bool = False) -> bytes:
     """The JSON object with its top-level `model` put anew: taken apart and put together."""
-    bag = _BAG.decode(data)
+    try:
+        bag = _BAG.decode(data)
+    except BROKEN as error:
+        raise garbled("answer", error) from None
     if model is not None:
         bag["model"] = Raw(_name(model))
     if without_usage:
@@ -181,7 +184,7 @@ class PassingStream(Generic[C]):
                     raise
                 chunk = None
                 break
-            if piece is not data:
+            if piece is not data or not piece:
                 chunk = None
             if piece:
                 passed.append(b"data: %b\n\n" % piece)
@@ -197,6 +200,8 @@ class PassingStream(Generic[C]):
         try:
             glance = self._lens.decode(data)
         except BROKEN as error:
+            if not data.strip():
+                return b""
             raise garbled("stream", error) from None
         if glance.error or glance.object == "error":
             raise fault_in_stream(data)

@@ -36,7 +36,9 @@ _PLAIN = frozenset(
         explain fetch find for from generate get give go hello here hey hi how i if in is it its json let list look
         make may me multiply my no not now of on one or our please reply return run say search see send set show
         should so some subtract tell thanks that the then there these they think this those to today tomorrow
-        translate two use using was we weather what when where which who whose why will with would write yes you your
+        book buy classify close convert describe draw email extract greet increase invite meet open order paint parse
+        pay play read remind reserve schedule sell start stop summarise summarize transfer turn visit write
+        translate two use using was we weather what when where which who whose why will with would yes you your
         """,
     )
 )
@@ -134,9 +136,21 @@ def _blank(match: re.Match[str]) -> str:
 
 
 def _names(text: str) -> tuple[list[tuple[int, int, str]], list[str]]:
-    """Runs of capitalised words with their places; and the words that open a sentence."""
+    """Runs of capitalised words with their places; and the words that only open a sentence."""
+    runs = _capitalised(text)
+    strong, weak = [], []
+    for at, (start, end, name) in enumerate(runs):
+        opens = text[max(start - 9, 0) : start].rstrip(" \n\t*#-")[-1:] in {"", ".", "!", "?"}
+        listed = at + 1 < len(runs) and _BETWEEN.fullmatch(text, end, runs[at + 1][0]) is not None
+        if opens and " " not in name and not listed:
+            weak.append(name)
+        else:
+            strong.append((start, end, name))
+    return strong, weak
+
+
+def _capitalised(text: str) -> list[tuple[int, int, str]]:
     runs: list[tuple[int, int, str]] = []
-    weak: list[str] = []
     for word in _WORD.finditer(text):
         spelled = re.sub(r"[\u2019']s?$", "", word.group())
         if not spelled[0].isupper():
@@ -144,15 +158,11 @@ def _names(text: str) -> tuple[list[tuple[int, int, str]], list[str]]:
         if runs and runs[-1][1] == word.start() - 1 and text[word.start() - 1] in " -":
             start, _, before = runs[-1]
             runs[-1] = (start, word.start() + len(spelled), f"{before}{text[word.start() - 1]}{spelled}")
-        elif spelled.lower() in _PLAIN or "'" in spelled:
-            continue
-        elif text[: word.start()].rstrip(" \n\t*#-")[-1:] in {"", ".", "!", "?"}:
-            weak.append(spelled)
-        else:
+        elif spelled.lower() not in _PLAIN and "'" not in spelled:
             runs.append((word.start(), word.start() + len(spelled), spelled))
         if len(runs) > MOST:
             break
-    return runs, weak
+    return runs
 
 
 def _after_prepositions(text: str) -> list[str]:

@@ -57,6 +57,9 @@ _COUNTS = {
 }
 
 
+_KNOWN = frozenset({*_COUNTS, *_SECONDS, *_FLAGS, *_WORDS, b"socket"})
+
+
 class Mischief(Struct, frozen=True):
     """What was asked for; the fields are the headers' names."""
 
@@ -88,6 +91,10 @@ def read(headers: Headers) -> Mischief:
     asked = {name[len(PREFIX) :]: value for name, value in headers if name.startswith(PREFIX)}
     if not asked:
         return NONE
+    for name in asked.keys() - _KNOWN:
+        known = ", ".join(sorted(each.decode() for each in _KNOWN))
+        header = f"{PREFIX.decode()}{name.decode('latin-1')}"
+        raise BadRequest(f"the header {header[:100]} is unknown; after {PREFIX.decode()} may stand {known}")
     values = {name.decode("latin-1").replace("-", "_"): _value(name, value) for name, value in asked.items()}
     mischief: Mischief = msgspec.structs.replace(NONE, **values)
     if mischief.times is not None and (mischief.id is None or mischief.status is None):
@@ -114,9 +121,6 @@ def _value(name: bytes, value: bytes) -> int | float | str | bool:
         return text == "1"
     if name == b"socket" and text not in SOCKET_ACTS:
         raise _wrong(name, text, f"one of {', '.join(SOCKET_ACTS)}")
-    if name not in _WORDS and name != b"socket":
-        known = sorted([*_COUNTS, *_SECONDS, *_FLAGS, *_WORDS, b"socket"])
-        raise _wrong(name, text, f"one of the headers {', '.join(each.decode() for each in known)}")
     if not 0 < len(text) <= 200:  # noqa: PLR2004 - a word
         raise _wrong(name, text, "1 to 200 characters")
     return text

@@ -6,6 +6,8 @@ Legacy `functions` are told as tools; they stay in the vendor bag as a mark, so 
 Custom tools, which no other dialect knows, stay in the bag as `tools`.
 """
 
+from collections.abc import Collection
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -40,6 +42,16 @@ class Manner(Struct, frozen=True):
 
 
 MANNER = Manner()
+QUIRKS = ("max_tokens", "no_reasoning_back")
+"""What a provider's row may say of its manner."""
+
+
+def manner_of(quirks: Collection[str]) -> Manner:
+    """The manner that a provider's row names; what is no quirk of this dialect is left to others."""
+    return Manner(
+        limit="max_tokens" if "max_tokens" in quirks else MANNER.limit,
+        with_reasoning="no_reasoning_back" not in quirks,
+    )
 
 
 # In.

@@ -45,7 +45,7 @@ def _agree(asked: schema.Body) -> None:
         raise refusal(
             "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", "top_logprobs", "invalid_value"
         )
-    if asked.tool_choice is not None and asked.tool_choice not in {"none", "auto"}:
+    if asked.tool_choice not in (None, "none", "auto"):
         _offered(asked)
 
 

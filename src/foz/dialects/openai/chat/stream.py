@@ -118,20 +118,20 @@ class ChatEncoder:
                 return self._chunk(choice, b'{"reasoning_content":%b}' % json.encode(text)) if text else b""
             case CallOpened(index=index, id=id, name=name, choice=choice):
                 called: Wire = {"name": name, "arguments": ""}
-                call: Wire = {"index": index, "id": id, "type": "function", "function": called}
-                return self._call(choice, called, call)
+                return self._call(choice, called, {"index": index, "id": id, "type": "function", "function": called})
             case CallGrew(index=index, arguments=arguments, choice=choice):
                 grown: Wire = {"arguments": arguments}
-                more: Wire = {"index": index, "function": grown}
-                return self._call(choice, grown, more)
+                return self._call(choice, grown, {"index": index, "function": grown})
             case VendorSaid(dialect=dialect, fields=fields, choice=choice) if dialect == DIALECT:
                 return self._chunk(choice, json.encode(fields))
             case _:
                 return b""
 
     def _call(self, choice: int, legacy: Wire, call: Wire) -> bytes:
-        delta: Wire = {"function_call": legacy} if self._legacy else {"tool_calls": [call]}
-        return self._chunk(choice, json.encode(delta))
+        """Legacy answers have one call."""
+        if not self._legacy:
+            return self._chunk(choice, json.encode({"tool_calls": [call]}))
+        return b"" if call["index"] else self._chunk(choice, json.encode({"function_call": legacy}))
 
     def _likely(
         self, choice: int, delta: Wire, text: tuple[TokenLogprob, ...], refusal: tuple[TokenLogprob, ...]
