@@ -37,7 +37,15 @@ class _Named(Struct, frozen=True):
 
 
 class _List(Struct, frozen=True):
-    data: list[_Named] = []
+    """As most say it; Together gives the bare list, Ollama null where it has none."""
+
+    data: list[_Named] | None = None
+
+
+def read_list(body: bytes) -> list[str]:
+    """The models of a list, as every provider of the catalog writes one. Raises DecodeError."""
+    said = msgspec.json.decode(body, type=_List | list[_Named])
+    return [named.id for named in (said if isinstance(said, list) else said.data or [])]
 
 
 class Outbound:
@@ -85,7 +93,7 @@ class Outbound:
             if reply.status != OK:
                 log.log(_level(one), "%s does not list its models: status %d", one.name, reply.status)
                 return None
-            return [named.id for named in msgspec.json.decode(reply.body, type=_List).data]
+            return read_list(reply.body)
         except (Fault, msgspec.DecodeError) as error:
             log.log(_level(one), "%s does not list its models: %s", one.name, error)
             return None

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from foz.assembly.books import has_keys
+from foz.cli.asking import reached
 from foz.cli.settings import config_option, json_option, read_settings, today
 from foz.config.checkup import machine, place
 from foz.config.checkup import settings as configured
@@ -28,18 +30,17 @@ SIGNS: Mapping[Level, str] = {
 WIDTH = 120
 
 
-def examine(settings: Settings, now: int, *, has_keys: bool, reached: Sequence[Reached]) -> list[Finding]:
-    """All findings. `reached` is what came of asking providers; empty where nobody was asked."""
+def examine(settings: Settings, now: int, *, has_keys: bool, answers: Sequence[Reached]) -> list[Finding]:
+    """All findings. `answers` are what came of asking providers; empty where nobody was asked."""
     bound = {one.name: one for one in settings.providers}
-    answers = {one.name: judged(bound[one.name], one) for one in reached}
-    asked = [
-        answers.pop(finding.topic.removeprefix("provider "), finding) for finding in configured.providers(settings)
-    ]
+    judgements = {f"provider {one.name}": judged(bound[one.name], one) for one in answers}
+    asked = [judgements.get(finding.topic, finding) for finding in configured.providers(settings)]
     findings = [*machine.machine(settings.limits)]
-    findings.append(machine.clock(now, {one.name: one.skew for one in reached if one.skew is not None}))
+    findings.append(machine.clock(now, {one.name: one.skew for one in answers if one.skew is not None}))
     findings += configured.sources(settings)
     findings += asked
     findings += configured.models(list(snapshot(settings, {}, today(now)).all_models()))
+    findings += place.trust(settings.outbound.ca_file)
     findings += place.data(settings.data)
     findings += [place.port(address) for address in settings.server.addresses]
     findings += place.exposure(settings, has_keys=has_keys)
@@ -64,15 +65,17 @@ def _show(findings: Sequence[Finding]) -> None:
 
 @click.command("doctor")
 @json_option
+@click.option("--offline", is_flag=True, help="Ask no provider.")
 @config_option
-def command(*, as_json: bool, config: Path | None) -> None:
+def command(*, as_json: bool, offline: bool, config: Path | None) -> None:
     """
     Say what is configured, what is wrong, and what to do about it.
 
     Exits with 1 where something is wrong.
     """
     settings = read_settings(config)
-    findings = examine(settings, SystemClock().now(), has_keys=False, reached=())
+    answers = [] if offline or place.trust(settings.outbound.ca_file) else reached(settings)
+    findings = examine(settings, SystemClock().now(), has_keys=has_keys(settings), answers=answers)
     if as_json:
         click.echo(json.encode(findings))
     else:

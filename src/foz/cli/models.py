@@ -1,7 +1,7 @@
 """`foz models`: the names that callers can use, and what serves them."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from foz.canon.model import Model
 from foz.canon.money import Rates
+from foz.cli.asking import directory
 from foz.cli.settings import config_option, json_option, read_settings, today
 from foz.config.directory import snapshot
 from foz.config.settings import Settings
@@ -103,21 +104,15 @@ def _show(found: Sequence[ModelLine], settings: Settings) -> None:
         console.print(f"\nWithout a key: {', '.join(asleep)}. `foz doctor` says which variable each needs.")
 
 
-def all_lines(settings: Settings, day: str, discovered: Mapping[str, Sequence[str]]) -> list[ModelLine]:
-    """Every model that can be named without its provider, also those that nobody can serve now."""
-    directory = snapshot(settings, {}, day)
-    for provider, names in discovered.items():
-        directory = directory.with_discovered(provider, names)
-    return lines(directory.all_models())
-
-
 @click.command("models")
 @json_option
+@click.option("--offline", is_flag=True, help="Ask no provider what it has.")
 @config_option
-def command(*, as_json: bool, config: Path | None) -> None:
+def command(*, as_json: bool, offline: bool, config: Path | None) -> None:
     """List the models that callers can name, what serves them, and why something does not."""
     settings = read_settings(config)
-    found = all_lines(settings, today(SystemClock().now()), {})
+    day = today(SystemClock().now())
+    found = lines((snapshot(settings, {}, day) if offline else directory(settings, day)).all_models())
     if as_json:
         click.echo(json.encode(found))
     else:

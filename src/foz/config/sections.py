@@ -8,6 +8,7 @@ Each section of `foz.toml` is a class; `[[provider]]`, `[[model]]` and `[[price]
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -55,9 +56,22 @@ def _secret(found: SecretStr) -> SecretStr:
     return found
 
 
+def _proxy(found: SecretStr) -> SecretStr:
+    text = found.get_secret_value()
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise expected('a proxy that is spoken to in HTTP, such as "http://proxy.example:3128"')
+    return found
+
+
 Host = Annotated[str, AfterValidator(_host)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_secret)]
+Proxy = Annotated[Secret, AfterValidator(_proxy)]
 
 
 class Server(Section):
@@ -216,8 +230,8 @@ class Log(Section):
 class Outbound(Section):
     """The way to providers. TLS certificates are always verified."""
 
-    https_proxy: Secret | None = Field(default=None, description="Proxy for https providers. From `HTTPS_PROXY`.")
-    http_proxy: Secret | None = Field(default=None, description="Proxy for http providers. From `HTTP_PROXY`.")
+    https_proxy: Proxy | None = Field(default=None, description="Proxy for https providers. From `HTTPS_PROXY`.")
+    http_proxy: Proxy | None = Field(default=None, description="Proxy for http providers. From `HTTP_PROXY`.")
     no_proxy: Names = Field(default=(), description="Hosts and domains reached without a proxy. From `NO_PROXY`.")
     ca_file: Path | None = Field(
         default=None, description="More certificate authorities to trust (PEM). From `SSL_CERT_FILE`."

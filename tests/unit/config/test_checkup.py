@@ -139,6 +139,14 @@ def test_tls_files_are_read_as_serving_would(tmp_path: Path) -> None:
     assert levels(key, NOW) == ["ok", "warning"]
 
 
+def test_authorities_to_trust_are_read(tmp_path: Path) -> None:
+    """A file of certificates is fine; one that is missing or holds none is a problem; none named is nothing."""
+    certificate, key = _pair(tmp_path)
+
+    assert place.trust(None) == place.trust(certificate) == []
+    assert _levels(place.trust(key)) == _levels(place.trust(tmp_path / "nowhere")) == ["problem"]
+
+
 def test_a_model_that_nobody_can_serve_is_a_problem(tmp_path: Path) -> None:
     """A model whose targets all lack a key is a problem, one with a target left is a note, others are not told."""
     toml = """

@@ -225,6 +225,9 @@ def test_bytes_that_are_no_text_name_their_line(tmp_path: Path) -> None:
     ("toml", "environ"),
     [
         ("", {"API_KEY": SECRET + "\x07"}),
+        ("", {"HTTPS_PROXY": f"socks5://u:{SECRET}@proxy:1080"}),
+        ("", {"HTTP_PROXY": f"http://u:{SECRET}@proxy:99999"}),
+        ("", {"HTTP_PROXY": f"http://[{SECRET}"}),
         ("", {"API_KEY": SECRET, "FOZ_ADMIN_KEY": SECRET}),
         (f"[auth]\napi_key = ['{SECRET}']", {}),
         (f"[auth]\nopenai_key = '{SECRET}'", {}),

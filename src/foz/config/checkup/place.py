@@ -3,6 +3,7 @@
 import errno
 import shutil
 import socket
+import ssl
 import stat
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -87,6 +88,19 @@ def exposure(settings: Settings, *, has_keys: bool) -> list[Finding]:
         todo = "`foz tls init`, or a proxy that speaks TLS before Foz"
         findings.append(warning("tls", f"keys travel in clear to {', '.join(wide)}", todo))
     return findings
+
+
+def trust(ca_file: Path | None) -> list[Finding]:
+    """The file of more authorities to trust, where it cannot be used: then no provider can be asked over TLS."""
+    if ca_file is None:
+        return []
+    todo = "correct [outbound] ca_file or SSL_CERT_FILE"
+    try:
+        ssl.create_default_context().load_verify_locations(ca_file)
+    except OSError as error:
+        why = f"holds no certificates: {error.reason}" if isinstance(error, ssl.SSLError) else error.strerror
+        return [problem("outbound", f"{ca_file}: {why}", todo)]
+    return []
 
 
 def tls(certificate: Path, key: Path, now: int) -> list[Finding]:
