@@ -97,7 +97,7 @@ CASES: dict[str, tuple[bytes, str, Callable[[RawConnection, Upstream, str], None
 }
 MISCHIEF = {
     "delay": ((b"x-simulate-delay", b"30"),),
-    "endless": ((b"x-simulate-endless", b"true"), (b"x-simulate-pace", b"0.01")),
+    "endless": ((b"x-simulate-endless", b"1"), (b"x-simulate-pace", b"0.01")),
     "pace": ((b"x-simulate-pace", b"0.02"),),
 }
 
@@ -111,8 +111,12 @@ def leave(port: int, upstream: Upstream, case: str, name: str) -> float:
         wait(connection, upstream, name)
         left = time.monotonic()
         connection.close()
-    wait_until(lambda: name in upstream.seen()["gone"], "the upstream to see its connection closed", 5.0)
-    return float(upstream.seen()["gone"][name]) / 1000 - left
+
+    def gone() -> list[float]:
+        return [float(cut["at"]) / 1000 for cut in upstream.seen()["cut"] if cut["request_id"] == name]
+
+    wait_until(lambda: bool(gone()), "the upstream to see its connection closed", 5.0)
+    return gone()[0] - left
 
 
 def entry(gateway: Served, name: str) -> tuple[str, int]:

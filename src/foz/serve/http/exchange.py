@@ -56,7 +56,8 @@ class Exchange:
 
     def reply(self, reply: Reply) -> None:
         """A whole answer of any status."""
-        self._send(status_line(reply.status) + _lines(reply.headers), reply.body)
+        headers = tuple(header for header in reply.headers if header[0] != b"x-request-id")  # it is on every answer
+        self._send(status_line(reply.status) + _lines(headers), reply.body)
 
     def _send(self, head: bytes, body: bytes) -> None:
         if self.over or self.started:
