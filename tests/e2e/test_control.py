@@ -1,8 +1,10 @@
 """The control plane over a real socket: states, who may, errors, and the document of both planes."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from fastapi import APIRouter
@@ -189,6 +191,18 @@ def test_pages_are_locked_to_this_server(plane: Plane, path: str) -> None:
     assert "//" not in policy
     assert b"//" not in answer.body
     assert b"<script>" not in answer.body
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/", "/redoc", "/redoc/"])
+def test_every_file_of_a_page_is_there(plane: Plane, path: str) -> None:
+    """What a page names, seen from where it stands, is served from here without a key."""
+    plane.house.keys.add("needed")
+    body = plane.get(path).body.decode()
+    named = re.findall(r'(?:src|href|data-openapi)="([^"]+)"', body.replace('href="data:,"', ""))
+
+    assert len(named) >= 3
+    for name in named:
+        assert plane.get(urljoin(path, name)).status == 200, name
 
 
 def test_the_document_is_valid_openapi_and_has_every_path(plane: Plane) -> None:
