@@ -6,6 +6,7 @@ From settings to the first snapshot of models: rows, profiles and prices meet in
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -20,6 +21,8 @@ from foz.ports.line import Line
 from foz.providers.catalog import SIMULATED
 from foz.providers.profile import profile
 
+KEPT = 8_192
+"""Targets remembered while discoveries come in: each makes the list of models anew."""
 SIMULATED_MODEL = Model(
     name=SIMULATED,
     targets=(),
@@ -63,6 +66,7 @@ def casting(settings: Settings, table: Table) -> Cast:
     """How a provider and what it calls a model become a target."""
     known = {one.name: one for one in settings.providers}
 
+    @lru_cache(KEPT)
     def cast(provider: str, model: str) -> Target:
         bound = known[provider]
         return Target(

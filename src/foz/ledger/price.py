@@ -114,6 +114,33 @@ def _rates(figures: Figures, version: str) -> Rates:
     )
 
 
+class _Index:
+    """A shelf, so that most names cost one look: whole names in a table, and in order what must be tried."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._models = shelf.models
+        self._whole: dict[str, int] = {}
+        self._tried: list[tuple[int, Match]] = []
+        for place, priced in enumerate(shelf.models):
+            parts = priced.match.of if priced.match.how == "any" else (priced.match,)
+            for part in parts:
+                if part.how == "is":
+                    self._whole.setdefault(part.text, place)
+                else:
+                    self._tried.append((place, part))
+
+    def find(self, name: str) -> Priced | None:
+        """The first model that is meant."""
+        place = self._whole.get(name, len(self._models))
+        for earlier, part in self._tried:
+            if earlier >= place:
+                break
+            if part.holds(name):
+                place = earlier
+                break
+        return self._models[place] if place < len(self._models) else None
+
+
 class BuiltIn:
     """The table of `prices.json`; a provider's part is decoded when it is first asked for."""
 
@@ -121,29 +148,28 @@ class BuiltIn:
         bundle = msgspec.json.decode(text, type=_Bundle)
         self.version = bundle.version
         self._raw: Mapping[str, msgspec.Raw] = bundle.providers
-        self._shelves: dict[str, Shelf] = {}
+        self._shelves: dict[str, tuple[Shelf, _Index]] = {}
 
-    def shelf(self, provider: str) -> Shelf | None:
+    def shelf(self, provider: str) -> tuple[Shelf, _Index] | None:
         """A provider's part of the table."""
+        found = self._shelves.get(provider)
         raw = self._raw.get(provider)
-        if raw is None:
-            return None
-        shelf = self._shelves.get(provider)
-        if shelf is None:
-            shelf = self._shelves[provider] = msgspec.json.decode(raw, type=Shelf)
-        return shelf
+        if found is None and raw is not None:
+            shelf = msgspec.json.decode(raw, type=Shelf)
+            found = self._shelves[provider] = (shelf, _Index(shelf))
+        return found
 
     def figures(self, provider: str, model: str, day: str) -> Figures | None:
         """The figures of a model on a day."""
-        shelf = self.shelf(provider)
-        if shelf is None or len(model) > LONGEST:
+        own = self.shelf(provider)
+        if own is None or len(model) > LONGEST:
             return None
         name = model.lower()
-        for one in (shelf, *filter(None, (self.shelf(other) for other in shelf.others))):
-            for priced in one.models:
-                if priced.match.holds(name):
-                    held = [figures for figures in priced.figures if figures.since <= day]
-                    return held[-1] if held else None
+        for found in (own, *filter(None, (self.shelf(other) for other in own[0].others))):
+            priced = found[1].find(name)
+            if priced is not None:
+                held = [figures for figures in priced.figures if figures.since <= day]
+                return held[-1] if held else None
         return None
 
 

@@ -120,13 +120,24 @@ def test_a_price_by_the_hour_is_the_dearest() -> None:
 
 def test_a_router_suffix_chooses_the_price() -> None:
     """Behind Hugging Face's router a model has a price where the caller names who serves it, else none."""
-    shelf = built_in().shelf("huggingface")
-    assert shelf is not None
-    names = [part.text for priced in shelf.models for part in priced.match.of]
+    found = built_in().shelf("huggingface")
+    assert found is not None
+    names = [part.text for priced in found[0].models for part in priced.match.of]
     named = next(name for name in names if name.endswith(":groq"))
 
     assert rates("huggingface", named.upper(), TABLE) is not None
     assert rates("huggingface", named.removesuffix(":groq"), TABLE) is None
+
+
+def test_the_first_model_that_is_meant_is_taken() -> None:
+    """The index finds, for every name in the table and near it, the first model whose clause holds."""
+    for provider in ("openai", "anthropic", "google", "openrouter", "aws"):
+        found = built_in().shelf(provider)
+        assert found is not None
+        shelf, index = found
+        names = {part.text for priced in shelf.models for part in (priced.match, *priced.match.of)}
+        for name in {variant for one in names for variant in (one, f"{one}-x", f"x-{one}", one[:-1])}:
+            assert index.find(name) == next((priced for priced in shelf.models if priced.match.holds(name)), None), name
 
 
 def test_prices_hold_from_their_first_day() -> None:
