@@ -119,7 +119,6 @@ class Limits(Section):
     max_header: Size = Field(
         default=64 * 2**10, description="Largest request head (line and headers); larger ones get 431."
     )
-    max_depth: Whole = Field(default=128, ge=8, le=512, description="Deepest nesting of JSON in a request.")
     max_connections: Whole = Field(default=10_000, ge=1, description="Open connections of callers in one worker.")
     max_in_flight: Whole = Field(
         default=2_000,
