@@ -1,6 +1,6 @@
 """Figures as Prometheus' text. Everything here runs when somebody asks for /metrics, never for a request."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -11,7 +11,12 @@ from typing_extensions import override
 from foz.telemetry.figures import FIRST_TOKEN_BOUNDS, LATENCY_BOUNDS, TOKEN_KINDS, SlotFigures, Snapshot, summed
 from foz.telemetry.siblings import STALE, Siblings
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+GAUGES = {
+    "foz_connections": "Open connections of callers.",
+    "foz_ledger_waiting": "Writes that wait for the ledger.",
+    "foz_tasks": "Tasks of the event loop.",
+}
+"""What the gauges say that a process hands to `Counts`."""
 
 
 def _counters(slots: Sequence[SlotFigures]) -> Iterator[Metric]:
@@ -70,7 +75,7 @@ def _histograms(slots: Sequence[SlotFigures]) -> Iterator[Metric]:
     )
 
 
-def _gauges(total: Snapshot, texts: Mapping[str, str]) -> Iterator[Metric]:
+def _gauges(total: Snapshot) -> Iterator[Metric]:
     in_flight = GaugeMetricFamily("foz_in_flight", "Requests being served now.", labels=["model"])
     for model, count in total.in_flight.items():
         in_flight.add_metric([model], count)
@@ -85,7 +90,7 @@ def _gauges(total: Snapshot, texts: Mapping[str, str]) -> Iterator[Metric]:
             breakers.add_metric([target, state], states.get(state, 0))
     yield breakers
     for name, value in total.gauges.items():
-        yield GaugeMetricFamily(name, texts.get(name, name), value)
+        yield GaugeMetricFamily(name, GAUGES.get(name, name), value)
 
 
 def _process(total: Snapshot, now: int) -> Iterator[Metric]:
@@ -101,31 +106,24 @@ def _process(total: Snapshot, now: int) -> Iterator[Metric]:
 
 
 class _Figures(Collector):
-    def __init__(self, total: Snapshot, now: int, texts: Mapping[str, str]) -> None:
+    def __init__(self, total: Snapshot, now: int) -> None:
         self._total = total
         self._now = now
-        self._texts = texts
 
     @override
     def collect(self) -> Iterator[Metric]:
         yield from _counters(self._total.slots)
         yield from _histograms(self._total.slots)
-        yield from _gauges(self._total, self._texts)
+        yield from _gauges(self._total)
         yield from _process(self._total, self._now)
 
 
 class Exposition:
-    """
-    Answers /metrics: `take` gives this process's figures, `siblings` those of the others (None where there are none).
-    `texts` are the help texts of the gauges that were handed to `Counts`.
-    """
+    """Answers /metrics: `take` gives this process's figures, `siblings` those of the others, where there are any."""
 
-    def __init__(
-        self, take: Callable[[], Snapshot], siblings: Siblings | None = None, texts: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, take: Callable[[], Snapshot], siblings: Siblings | None = None) -> None:
         self._take = take
         self._siblings = siblings
-        self._texts = texts or {}
 
     def __call__(self) -> bytes:
         """The text, in format 0.0.4."""
@@ -133,5 +131,5 @@ class Exposition:
         others = [] if self._siblings is None else self._siblings.others()
         total = summed([own, *others], fresh_since=own.at - STALE)
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Figures(total, own.at, self._texts))
+        registry.register(_Figures(total, own.at))
         return generate_latest(registry)

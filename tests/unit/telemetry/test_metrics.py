@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from foz.canon.entry import EntryEnd, State
 from foz.canon.usage import Usage
 from foz.ports.metrics import Meters
-from foz.telemetry.exposition import Exposition
+from foz.telemetry.exposition import GAUGES, Exposition
 from foz.telemetry.figures import FIRST_TOKEN_BOUNDS, LATENCY_BOUNDS, Snapshot, read_process, summed
 from foz.telemetry.metrics import MAX_BREAKERS, MAX_SLOTS, OTHER, Counts
 from foz.testing.clock import StillClock
@@ -174,14 +174,14 @@ def test_breakers_are_bounded_and_calm_ones_give_way() -> None:
 def test_gauges_are_read_when_asked() -> None:
     """A gauge that is handed in is read at each scrape, with its help."""
     depth = 3.0
-    one = counts(gauges={"foz_ledger_queue_depth": lambda: depth})
-    ask = Exposition(one.snapshot, texts={"foz_ledger_queue_depth": "Writes that wait."})
-    assert value(ask(), "foz_ledger_queue_depth") == 3
+    one = counts(gauges={"foz_ledger_waiting": lambda: depth})
+    ask = Exposition(one.snapshot)
+    assert value(ask(), "foz_ledger_waiting") == 3
 
     depth = 7.0
     text = ask()
-    assert value(text, "foz_ledger_queue_depth") == 7
-    assert b"# HELP foz_ledger_queue_depth Writes that wait.\n" in text
+    assert value(text, "foz_ledger_waiting") == 7
+    assert b"# HELP foz_ledger_waiting Writes that wait for the ledger.\n" in text
 
 
 def test_process_figures_are_there() -> None:
@@ -246,7 +246,7 @@ def test_counting_apart_and_summing_is_counting_together(first: list[int], secon
 def test_the_guide_names_every_figure() -> None:
     """`docs/guides/watching.md` lists exactly the figures that a scrape has."""
     page = (Path(__file__).parents[3] / "docs/guides/watching.md").read_text()
-    text = Exposition(counts(gauges={"foz_ledger_queue_depth": lambda: 0.0}).snapshot)().decode()
+    text = Exposition(counts(gauges=dict.fromkeys(GAUGES, float)).snapshot)().decode()
 
     assert set(re.findall(r"^\| `([a-z_]+)`", page, re.MULTILINE)) == set(
         re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
