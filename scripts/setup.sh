@@ -5,9 +5,10 @@
 #   dev    the same with requirements/dev.lock: formatter, linters, types, pytest, node
 #   test   dev, the OpenAI SDKs for Python and Node, nginx and a browser
 #
-# Everything lands in .venv and tests/node/node_modules; only what the system itself must give (python3-venv, libgomp1,
-# nginx, chromium) is installed by apt, as root or with passwordless sudo, and else named in one line before anything
-# else happens. Each step leaves a stamp of what it was made from, so a second run does nothing and asks no network.
+# Everything lands in .venv and tests/node/node_modules; only what the system itself must give (python3-venv, libgomp1;
+# for the tests nginx, curl, chromium) is installed by apt, as root or with passwordless sudo, and else named in one
+# line before anything else happens. Each step leaves a stamp of what it was made from, so that a second run does
+# nothing and asks no network.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -91,6 +92,7 @@ list_missing() { # the Debian packages that this level lacks
         any_of shellcheck || echo shellcheck
     fi
     if [ "$level" != test ]; then return; fi
+    any_of curl || echo curl
     any_of nginx || echo nginx-light
     if ! any_of chromium chromium-browser google-chrome; then
         if grep -qs '^ID=ubuntu' /etc/os-release; then echo chromium-browser; else echo chromium; fi
