@@ -180,15 +180,18 @@ def _frames(
 ) -> Iterator[bytes]:
     encoder = codec.encoder(request, request.model)
     for event in events:
-        frame = encoder.feed(event)
-        if frame:
-            yield frame
+        yield from _each(encoder.feed(event))
         while mischief.endless and isinstance(event, _CONTENT):
-            yield encoder.feed(TextGrew(" and on"))
+            yield from _each(encoder.feed(TextGrew(" and on")))
     if not mischief.no_done:
-        end = encoder.close()
-        if end:
-            yield end
+        yield from _each(encoder.close())
+
+
+def _each(data: bytes) -> Iterator[bytes]:
+    """Frame by frame, where one event of the model's is said in several."""
+    if data.count(b"\n\n") < 2:  # noqa: PLR2004 - one frame, or none
+        return iter((data,)) if data else iter(())
+    return (frame + b"\n\n" for frame in data.split(b"\n\n") if frame)
 
 
 def _garbled(frames: Iterator[bytes], number: int) -> Iterator[bytes]:
