@@ -62,7 +62,7 @@ class Outbound:
 
     def _upstream(self, one: Provider, settings: Settings, watch: Watch, clock: Clock) -> Upstream:
         if one.name == SIMULATED:
-            return SimulatedUpstream(speech(), clock)
+            return SimulatedUpstream(speech(), clock, misbehaves=settings.test_mode)
         url = urlsplit(one.row.base_url)
         tls = self._context(settings) if url.scheme == "https" else None
         outbound = settings.outbound
