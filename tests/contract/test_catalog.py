@@ -2,6 +2,7 @@
 
 import re
 from importlib.resources import files
+from typing import get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,10 +12,11 @@ from foz.canon.request import Operation
 from foz.config.bind import bind
 from foz.config.rows import ProviderSettings
 from foz.config.sections import Written
+from foz.dialects.openai.chat.asking import QUIRKS, manner_of
 from foz.providers.auth.sign import signed
 from foz.providers.catalog import SIMULATED, catalog
 from foz.providers.profile import ANYTHING, families, profile, weight
-from foz.providers.row import ProviderRow
+from foz.providers.row import ProviderRow, Quirk
 
 ROWS = list(catalog().values())
 REMOTE = [row for row in ROWS if not row.local and row.name != SIMULATED]
@@ -30,12 +32,11 @@ def _named(row: ProviderRow) -> str:
 
 
 def test_the_catalog_has_whom_everybody_calls() -> None:
-    """The catalog has the providers that the README promises, each once, each with code for none."""
+    """The catalog has the providers that the README promises, each once."""
     text = files("foz.providers").joinpath("catalog.toml").read_text("utf-8")
 
     assert set(catalog()) == WANTED
     assert len(re.findall(r"^name = ", text, re.MULTILINE)) == len(WANTED)
-    assert all(row.quirks == () for row in ROWS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=_named)
@@ -89,6 +90,13 @@ def test_a_local_server_is_looked_for_on_this_machine(row: ProviderRow) -> None:
     assert (moved.state, moved.row.base_url) == ("ready", "http://box:1/v1")
     assert signed(row, None) == ()
     assert signed(row, "k") == ((b"authorization", b"Bearer k"),)
+
+
+def test_every_quirk_that_a_row_may_name_changes_something() -> None:
+    """The quirks that rows may name are those that the dialect knows; each changes its manner, and some row has it."""
+    assert get_args(Quirk) == QUIRKS
+    assert all(manner_of([quirk]) != manner_of([]) for quirk in QUIRKS)
+    assert {quirk for row in ROWS for quirk in row.quirks} == set(QUIRKS)
 
 
 def test_no_two_rows_share_a_key_or_a_place() -> None:

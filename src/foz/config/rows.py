@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from foz.config.address import MAX_PORT
 from foz.config.amounts import Names, Seconds, Whole, expected
+from foz.providers.row import Quirk
 
 MAX_NAME = 256
 _PROVIDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -113,7 +114,11 @@ class ProviderSettings(Row):
     forwards: Annotated[tuple[HeaderName, ...], *Names.__metadata__] | None = Field(
         default=None, description="Prefixes of callers' header names that go along to it."
     )
-    quirks: Names | None = Field(default=None, description="Names of known peculiarities to work around.")
+    quirks: Annotated[tuple[Quirk, ...], *Names.__metadata__] | None = Field(
+        default=None,
+        description="Peculiarities to work around: `max_tokens` (it knows the limit of an answer only by that name), "
+        "`no_reasoning_back` (it refuses earlier thoughts in messages).",
+    )
     timeouts: OwnTimeouts = Field(default=OwnTimeouts(), description="Its own `[timeouts]`.")
 
     @model_validator(mode="after")

@@ -11,6 +11,8 @@ from msgspec import Struct
 from foz.canon.model import Placement
 
 Auth = Literal["bearer", "header", "none"]
+Quirk = Literal["max_tokens", "no_reasoning_back"]
+"""`max_tokens`: it knows the limit of an answer only by this name. `no_reasoning_back`: it refuses earlier thoughts."""
 
 
 class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +41,7 @@ class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
     """Prefixes of callers' header names that go along."""
     local: bool = False
     """It runs on a user's own machine: it needs no key, and unless its place is said it is looked for at `base_url`."""
-    quirks: tuple[str, ...] = ()
+    quirks: tuple[Quirk, ...] = ()
 
     @property
     def needs_key(self) -> bool:

@@ -169,6 +169,7 @@ WRONG = [
     ("a = [1,", "1: not TOML: "),
     ("[[provider]]\nname = 'a'\n[[provider]]\nresend = true", "3: provider[1].name: expected a value"),
     ("[[provider]]\nname = 'Big'", '2: provider[0].name: found "Big", expected a name of small letters'),
+    ("[[provider]]\nname = 'groq'\nquirks = ['odd']", '3: provider[0].quirks[0]: found "odd", expected'),
     ("[[model]]\nname = 'm'\ntargets = ['gpt']", '3: model[0].targets[0]: found "gpt", expected "provider/model"'),
     ("[[model]]\nname = 'm'\ntargets = []", "3: model[0].targets: found a list, expected at least 1"),
     ("[auth]\nopen_skins = ['olama']", "2: auth.open_skins[0]: found \"olama\", expected 'openai'"),
