@@ -2,8 +2,9 @@
 Where the gateway's time goes under the bench's own load: `python -m bench.profile rps|streams`.
 
 py-spy (from `requirements/profile.lock`, into `bench/.work`) looks at the running gateway from outside; nothing in it
-is changed. Where `perf` is installed, the share of each library and of the kernel is told too: py-spy counts
-a system call to the Python line that made it. What is sampled costs a little itself, so rates printed here are lower.
+is changed. It counts the thread that holds the GIL, system calls to the Python function that made them. What runs
+without the GIL (SQLite, parts of uvloop) is told by `perf` where that is installed: the share of each thread, library
+and of the kernel. Looking costs a little itself, so rates printed here are lower.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__)
     parser.add_argument("load", choices=["rps", "streams"])
     parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--rate", type=int, default=400, help="samples a second")
+    parser.add_argument("--rate", type=int, default=250, help="samples a second")
     parser.add_argument("--native", action="store_true", help="also frames of C and Cython (slower, fewer samples)")
     parser.add_argument("--same-name", action="store_true", help="the model's public name is the upstream's")
     parser.add_argument("--keep", type=Path, help="also write py-spy's stacks to this file (for flame graphs)")
@@ -82,8 +83,8 @@ def _spied(spy: Path, foz: Endpoint, out: Path, given: argparse.Namespace) -> st
     assert foz.program is not None
     command = [str(spy), "record", "--pid", str(foz.program.pid), "--subprocesses", "--threads", "--format", "raw"]
     command += ["--duration", str(given.seconds), "--rate", str(given.rate), "--function", "--output", str(out)]
-    if given.native:
-        command.append("--native")
+    # Threads that wake from py-spy's own pause look as if they ran: only the one that holds the GIL surely does.
+    command += ["--gil", *(["--native"] if given.native else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"py-spy failed (it needs the right to trace): {done.stderr.strip()[-400:]}")
@@ -101,7 +102,7 @@ def _perf(foz: Endpoint, out: Path) -> None:
     if done.returncode:
         print(f"perf could not record: {done.stderr.strip()[-300:]}")
         return
-    for sort, count in (("dso", 14), ("dso,symbol", 40)):
+    for sort, count in (("pid", 6), ("dso", 12), ("dso,symbol", 40)):
         report = [perf, "report", "-i", str(out), "--stdio", "--sort", sort, "--percent-limit", "0.4"]
         said = subprocess.run(report, capture_output=True, text=True, check=False).stdout
         lines = [line for line in said.splitlines() if line.strip() and not line.startswith("#")]
@@ -123,7 +124,7 @@ def told(stacks: str) -> list[str]:
             own[named[-1]] += int(count)
             below.update(dict.fromkeys(set(named), int(count)))
     total = max(1, threads.total())
-    lines = [f"\n{total} samples of running threads"]
+    lines = [f"\n{total} samples of the thread that held the GIL"]
     for title, counted in (("by thread", threads), ("in the function itself", own), ("in it and what it calls", below)):
         lines += ["", title]
         lines += [f"  {count / total:6.1%}  {name}" for name, count in counted.most_common(TOP)]
