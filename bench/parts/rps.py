@@ -1,4 +1,14 @@
-"""Requests per second on one core, whole answers, 64 kept connections: nginx, Foz, LiteLLM, in turn, in each round."""
+"""
+Requests per second on one core, whole answers, kept connections: nginx, Foz, LiteLLM, in turn, in each round.
+
+Afterwards Foz's ledger is counted: an answer that wrk received and that has no complete entry would make the rate
+a rate of something else.
+"""
+
+from contextlib import closing
+
+import apsw
+from msgspec.structs import replace
 
 from bench import wrk
 from bench.figures import Bar, Part, Series, ratio
@@ -16,18 +26,37 @@ def measure(plan: Plan) -> Part:
     assert placed is not None
     with Lab(placed, []) as lab:
         contestants = _contestants(lab, plan)
+        answered: dict[str, int] = {}
         for each in contestants:
             with alone(each, contestants):
                 ask(each, "mock")
-                _checked(each, wrk.run(each, placed, lab.folder, seconds=min(3.0, plan.seconds)))
+                warm = _checked(each, wrk.run(each, placed, lab.folder, seconds=min(3.0, plan.seconds)))
+            answered[each.name] = 1 + warm.summary.requests
         runs: dict[str, list[wrk.Run]] = {each.name: [] for each in contestants}
         for number in range(plan.rounds):
             for each in contestants:
                 with alone(each, contestants):
                     run = _checked(each, wrk.run(each, placed, lab.folder, seconds=plan.seconds))
                 runs[each.name].append(run)
+                answered[each.name] += run.summary.requests
                 print(f"  round {number + 1} {each.name:12} {run.summary.rate:10,.0f}/s", flush=True)
-    return _told(runs)
+        told = _told(runs)
+        if plan.has("foz"):
+            foz = next(each for each in contestants if each.name == "foz")
+            got = answered["foz"] + answered["foz, same name"]
+            missing = max(0, got - _entries(foz))
+            told = replace(
+                told, bars=(*told.bars, Bar(f"of {got:,} answers, missing in the ledger", "", missing, "<=", 0))
+            )
+    return told
+
+
+def _entries(foz: Endpoint) -> int:
+    """Complete entries in the ledger of a running gateway."""
+    assert foz.program is not None
+    path = foz.program.log.parent / "data" / "foz.db"
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as ledger:
+        return int(str(ledger.execute("SELECT count(*) FROM entries WHERE state = 'complete'").get))
 
 
 def _contestants(lab: Lab, plan: Plan) -> list[Endpoint]:
