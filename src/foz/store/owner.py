@@ -18,7 +18,7 @@ import apsw
 from foz.store.queries import load
 
 FOLDER = "owners"
-_SQL = load("ledger")
+_SQL = {**load("ledger"), "drop_held": load("leases")["drop_owner"]}
 _FAULT = "interrupted: the process that served this call ended before the call did"
 
 
@@ -77,7 +77,10 @@ def let_go(dead: dict[bytes, int | None]) -> None:
 
 
 def interrupt(ids: list[bytes]) -> Callable[[apsw.Connection], int]:
-    """Work for the writer: what these owners left open is `interrupted`. Its result is how many entries."""
+    """
+    Work for the writer: what these owners left open is `interrupted`, what they held of budgets goes back.
+    Its result is how many entries.
+    """
 
     def work(connection: apsw.Connection) -> int:
         count = 0
@@ -86,6 +89,7 @@ def interrupt(ids: list[bytes]) -> Callable[[apsw.Connection], int]:
             connection.execute(_SQL["interrupt_further"], values)
             connection.execute(_SQL["interrupt"], values)
             count += connection.changes()
+            connection.execute(_SQL["drop_held"], {"owner": id})
         return count
 
     return work
