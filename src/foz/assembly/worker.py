@@ -81,7 +81,7 @@ class Worker:
             run=place.run,
             pid=os.getpid(),
             clock=self._clock,
-            known=lambda name: any(model.name == name for model in settings.model),
+            known=lambda name: any(model.name == name for model in self._settings.model),
             gauges={
                 "foz_ledger_waiting": lambda: float(self._books.waiting),
                 "foz_tasks": lambda: float(len(asyncio.all_tasks(loop))),
@@ -94,7 +94,6 @@ class Worker:
             book=self._books.book,
             meters=self._counts,
             clock=self._clock,
-            identities=self._identities,
             dice=random.random,
             policy=_policy(settings),
         )

@@ -6,6 +6,7 @@ the first is drawn by weight among those of the same rank.
 """
 
 from enum import StrEnum
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -50,7 +51,7 @@ class Patience(Struct, frozen=True):
     total: float = 600.0
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, dict=True):
     """One way to serve a model: a provider and what it calls the model."""
 
     provider: str
@@ -66,7 +67,7 @@ class Target(Struct, frozen=True):
     barred: str | None = None
     """Why it can never be asked as things are configured (no key, switched off), where it cannot."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`provider/model`, as in the ledger and the metrics."""
         return f"{self.provider}/{self.model}"

@@ -49,7 +49,7 @@ class Run:
         self._settled = False
         self._first: float | None = None
         self._began = self._attempt_began = services.clock.monotonic()
-        self._id = services.identities.new()
+        self._id = turn.id
         self.spent = NOTHING
         self.price: int | None = None
         self._end: EntryEnd | None = None
@@ -138,7 +138,7 @@ class Run:
         else:
             call = speech.client.encode_request(self._decoded(), target.model)
         self._sent = True
-        answer = await line.upstream.send(line.addressed(call, turn.headers, turn.request_id), target.patience)
+        answer = await line.upstream.send(call, target.patience, line.along(turn.headers, turn.request_id))
         self._status = answer.status
         self._caller.feed_from(answer)
         try:

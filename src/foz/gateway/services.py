@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from foz.canon.identity import Identities
 from foz.gateway.health import BreakerPolicy, Health
 from foz.gateway.retry import RetryBudget, RetryPolicy
 from foz.ports.clock import Clock
@@ -36,7 +35,6 @@ class Services:
         book: Book,
         meters: Meters,
         clock: Clock,
-        identities: Identities,
         dice: Callable[[], float],
         policy: Policy,
     ) -> None:
@@ -46,7 +44,6 @@ class Services:
         self.book = book
         self.meters = meters
         self.clock = clock
-        self.identities = identities
         self.dice = dice
         self.policy = policy
         self.health = Health(policy.breaker)

@@ -55,11 +55,11 @@ class Origin:
         self._idle: list[tuple[Connection, float]] = []
         self._heads: dict[tuple[str, str, str], bytes] = {}
 
-    async def send(self, call: Call, patience: Patience) -> Answer:
-        """Sends and waits for the head."""
+    async def send(self, call: Call, patience: Patience, along: Headers = ()) -> Answer:
+        """Sends and waits for the head; `along` are further headers."""
         connection = self._kept() or await self._connect(patience)
         try:
-            return await connection.ask(self._message(call), patience)
+            return await connection.ask(self._message(call, along), patience)
         except asyncio.CancelledError:
             connection.abort()
             raise
@@ -113,7 +113,7 @@ class Origin:
         )
         return connection
 
-    def _message(self, call: Call) -> bytes:
+    def _message(self, call: Call, along: Headers) -> bytes:
         key = (call.method, call.path, call.query)
         head = self._heads.get(key)
         if head is None:
@@ -121,13 +121,13 @@ class Origin:
                 self._heads.clear()
             head = self._heads[key] = self._head(call)
         lines = [head]
-        for name, value in call.headers:
-            if b"\r" in value or b"\n" in value:
-                raise BadRequest(f"the header {name.decode('latin-1')} holds a line break")
-            lines.append(b"%s: %s\r\n" % (name, value))
-        lines.append(b"content-length: %d\r\n\r\n" % len(call.body))
-        lines.append(call.body)
-        return b"".join(lines)
+        for header in (*call.headers, *along):
+            line = b"%s: %s" % header
+            if b"\n" in line or b"\r" in line:
+                raise BadRequest(f"the header {header[0].decode('latin-1')} holds a line break")
+            lines.append(line)
+        lines.append(b"content-length: %d\r\n\r\n%s" % (len(call.body), call.body))
+        return b"\r\n".join(lines)
 
     def _head(self, call: Call) -> bytes:
         target = f"{self._base}/{call.path.lstrip('/')}"
@@ -135,4 +135,4 @@ class Origin:
             target += f"?{call.query}"
         lines = [f"{call.method} {target} HTTP/1.1\r\nhost: {self._authority}\r\nuser-agent: foz\r\n".encode("ascii")]
         lines += [b"%s: %s\r\n" % header for header in self._endpoint.headers]
-        return b"".join(lines)
+        return b"".join(lines).removesuffix(b"\r\n")

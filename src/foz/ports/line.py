@@ -7,7 +7,7 @@ from foz.canon.model import Model, Target
 from foz.canon.request import Operation
 from foz.ports.codec import Speech
 from foz.ports.upstream import Upstream
-from foz.wire.http import Call, Headers
+from foz.wire.http import Headers
 
 
 class Line:
@@ -23,11 +23,12 @@ class Line:
         self.forwards = forwards
         """Prefixes of the caller's header names that go along to this provider."""
 
-    def addressed(self, call: Call, headers: Headers, request_id: str) -> Call:
-        """The call with what of the caller's headers goes along, and the id under which the ledger knows it."""
-        along = tuple(header for header in headers if header[0].startswith(self.forwards)) if self.forwards else ()
+    def along(self, headers: Headers, request_id: str) -> Headers:
+        """What of the caller's headers goes along, and the id under which the ledger knows the call."""
         named = (b"x-request-id", request_id.encode("ascii"))
-        return Call(call.method, call.path, (*call.headers, *along, named), call.body, call.query)
+        if not self.forwards:
+            return (named,)
+        return (*(header for header in headers if header[0].startswith(self.forwards)), named)
 
 
 class Directory(Protocol):

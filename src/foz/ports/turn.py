@@ -20,3 +20,6 @@ class Turn(Struct, frozen=True):
     principal: Principal
     attribution: Attribution
     request_id: str
+    """The caller's own, or the text of `id`."""
+    id: bytes
+    """The entry's id, a UUIDv7."""

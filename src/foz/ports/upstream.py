@@ -42,10 +42,11 @@ class UpstreamAnswer(Protocol):
 class Upstream(Protocol):
     """One provider's endpoint."""
 
-    async def send(self, call: Call, patience: Patience) -> UpstreamAnswer:
+    async def send(self, call: Call, patience: Patience, along: Headers = ()) -> UpstreamAnswer:
         """
-        Sends and waits for the head. Raises Down (could not connect, or closed before any byte of an answer)
-        or Timeout. A cancelled `send` closes its connection at once.
+        Sends and waits for the head; `along` are further headers.
+        Raises Down (could not connect, or closed before any byte of an answer) or Timeout.
+        A cancelled `send` closes its connection at once.
         The fault's `sent` is False where the request cannot have reached the target.
         """
         ...

@@ -113,10 +113,10 @@ class ScriptedUpstream:
         """More turns."""
         self._turns += [turn if isinstance(turn, Scripted) else failing(turn) for turn in turns]
 
-    async def send(self, call: Call, patience: Patience) -> ScriptedAnswer:
+    async def send(self, call: Call, patience: Patience, along: Headers = ()) -> ScriptedAnswer:
         """The next turn's head."""
         turn = self._turns[len(self.calls)]
-        self.calls.append(call)
+        self.calls.append(call.with_headers(along))
         self.patience.append(patience)
         try:
             if turn.gate is not None:

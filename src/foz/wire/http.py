@@ -1,7 +1,5 @@
 """HTTP messages as values: what we are asked, what we ask, what is answered."""
 
-from functools import cached_property
-
 from msgspec import Struct
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -17,10 +15,18 @@ class Call(Struct, frozen=True, dict=True):
     body: bytes = b""
     query: str = ""
 
-    @cached_property
+    def with_headers(self, along: Headers) -> "Call":
+        """The same call with further headers."""
+        return Call(self.method, self.path, (*self.headers, *along), self.body, self.query) if along else self
+
+    @property
     def named(self) -> dict[bytes, bytes]:
-        """The headers by name; of several of one name, the first."""
-        return dict(reversed(self.headers))
+        """The headers by name; of several of one name, the first. Made once (`cached_property` takes a lock)."""
+        own: dict[str, dict[bytes, bytes]] = self.__dict__
+        named = own.get("named")
+        if named is None:
+            named = own["named"] = dict(reversed(self.headers))
+        return named
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, by its lower-case name."""

@@ -13,13 +13,13 @@ from foz.gateway.likeness import Likeness
 from foz.gateway.resolve import LONGEST, MOST_DISCOVERED, Listing, Snapshot
 from foz.ports.line import Line
 from foz.ports.upstream import UpstreamAnswer
-from foz.wire.http import Call
+from foz.wire.http import Call, Headers
 
 
 class _Nowhere:
     """An endpoint that nobody reaches."""
 
-    async def send(self, call: Call, patience: Patience) -> UpstreamAnswer:
+    async def send(self, call: Call, patience: Patience, along: Headers = ()) -> UpstreamAnswer:
         raise Down("nowhere", sent=False)
 
     async def close(self) -> None:

@@ -296,7 +296,8 @@ class Door(HttpToolsProtocol):
         query = self.url.partition(b"?")[2]
         route = found.route
         call = Call(route.method, route.path, tuple(self.headers), body, query.decode("latin-1") if query else "")
-        named = request_id(call) or text(self.house.identities.new())
+        id = self.house.identities.new()
+        named = request_id(call) or text(id)
         exchange = Exchange(self.transport, self.house.skins[found.route.skin], named, self._finished)
         exchange.keep_alive = self.parser.should_keep_alive() and not self.house.gateway.services.draining
         if self.parser.get_http_version() == "1.0":
@@ -304,13 +305,14 @@ class Door(HttpToolsProtocol):
         exchange.bodiless = self.parser.get_method() == b"HEAD"
         exchange.paused = self.flow.write_paused
         self._exchange = exchange
-        exchange.task = task = self.loop.create_task(self._serve(exchange, found, call))
+        serving = self._serve(exchange, found, call, id)
+        exchange.task = task = asyncio.Task(serving, loop=self.loop, name="exchange")  # spares the loop's counting
         self.tasks.add(task)
 
-    async def _serve(self, exchange: Exchange, found: Found, call: Call) -> None:
+    async def _serve(self, exchange: Exchange, found: Found, call: Call, id: bytes) -> None:
         skin = exchange.skin
         try:
-            await self._act(exchange, found, call)
+            await self._act(exchange, found, call, id)
         except Fault as fault:
             exchange.reply(skin.encode_fault(fault, exchange.request_id))
         except asyncio.CancelledError:
@@ -327,7 +329,7 @@ class Door(HttpToolsProtocol):
             if exchange.task is not None:
                 self.tasks.discard(exchange.task)
 
-    async def _act(self, exchange: Exchange, found: Found, call: Call) -> None:
+    async def _act(self, exchange: Exchange, found: Found, call: Call, id: bytes) -> None:
         house, skin, action = self.house, exchange.skin, found.route.action
         principal = house.guard.admit(skin.key(call), call, skin.name)
         if action == "list_models":
@@ -346,6 +348,7 @@ class Door(HttpToolsProtocol):
                 principal=principal,
                 attribution=skin.attribution(call),
                 request_id=exchange.request_id,
+                id=id,
             )
             await house.gateway.serve(turn, exchange)
 

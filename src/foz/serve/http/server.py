@@ -27,7 +27,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     the kernel dealing connections out; first a plain bind shows that nobody else is there.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:

@@ -151,8 +151,9 @@ class SimulatedUpstream:
         self._failed: OrderedDict[str, int] = OrderedDict()
         self._known: OrderedDict[tuple[str, str, bytes], Play] = OrderedDict()
 
-    async def send(self, call: Call, patience: Patience) -> SimulatedAnswer:
+    async def send(self, call: Call, patience: Patience, along: Headers = ()) -> SimulatedAnswer:
         """The head of the answer. Raises Timeout where it takes longer than the caller has patience."""
+        call = call.with_headers(along)
         mischief, play = self._play(call)
         if mischief.socket == "close":
             raise Down("the simulated upstream closed the connection before any byte of an answer")
