@@ -15,6 +15,7 @@ import click
 from foz.cli.main import main
 from foz.providers.catalog import catalog
 from foz.providers.row import ProviderRow
+from foz.testing.simulated import answer, mischief, words
 from scripts.settings import settings
 
 ROOT = Path(__file__).parents[1]
@@ -72,9 +73,33 @@ def readme() -> str:
     return before + BEGIN + "\n".join(["", *table, ""]) + END + rest.partition(END)[2]
 
 
+SIMULATED = """# The simulated model
+
+With `TEST_MODE=true` every model name is answered by this one, and nothing leaves the machine. Without it, it is listed
+only where nothing else is configured. `python -m foz.testing.server` serves it by itself, as an upstream for tests.
+
+{answer}
+
+## Tokens
+
+{words}
+
+## Misbehaviour
+
+{mischief}
+"""
+
+
+def simulated_model() -> str:
+    """`docs/reference/simulated-model.md`: what its modules say of themselves."""
+    said = {module.__name__.rsplit(".", 1)[1]: (module.__doc__ or "").strip() for module in (answer, words, mischief)}
+    return GENERATED + SIMULATED.format(**said)
+
+
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": cli,
     "docs/reference/settings.md": reference,
+    "docs/reference/simulated-model.md": simulated_model,
     "README.md": readme,
 }
 

@@ -178,6 +178,10 @@ TREE = {
     },
     "$ref": "#/$defs/node",
 }
+LAUGHS: dict[str, Any] = {
+    "$defs": {str(at): {"allOf": [{"$ref": f"#/$defs/{at + 1}"}] * 2} for at in range(40)},
+    "$ref": "#/$defs/0",
+}
 CONDITION = {
     "type": "object",
     "required": ["kind"],
@@ -264,6 +268,8 @@ def test_a_hard_schema_is_satisfied(schema: dict[str, Any]) -> None:
         {"anyOf": [], "oneOf": 5, "allOf": {"a": 1}},
         {"type": "object", "minProperties": 10**9},
         {"enum": []},
+        LAUGHS,
+        {"$defs": LAUGHS["$defs"], "anyOf": [LAUGHS, LAUGHS]},
     ],
     ids=lambda schema: str(schema)[:60],
 )

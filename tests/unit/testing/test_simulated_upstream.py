@@ -160,6 +160,16 @@ def test_a_status_comes_with_its_error() -> None:
     assert reply.header(b"x-should-retry") is None
     assert reply.header(b"content-type") == b"application/json"
     assert "429" in str(_error(reply)["message"])
+    assert _error(reply)["code"] == "slow_down"
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 404, 422, 500, 503])
+def test_a_status_carries_the_code_that_was_asked_for(status: int) -> None:
+    """Whatever the status, the error's code is the one asked for."""
+    reply = _reply(_call(status=str(status), code="made_up"))
+
+    assert reply.status == status
+    assert _error(reply)["code"] == "made_up"
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529])

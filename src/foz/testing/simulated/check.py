@@ -7,6 +7,7 @@ from foz.testing.simulated.pattern import matches
 from foz.testing.simulated.schema import (
     DEEPEST,
     NEVER,
+    Patience,
     Schema,
     as_schema,
     dict_of,
@@ -19,13 +20,6 @@ from foz.testing.simulated.schema import (
 )
 
 Holds = Callable[..., bool]
-
-
-class Patience:
-    """How many looks may still be taken; shared by all checks of one answer, so that no schema runs away."""
-
-    def __init__(self, looks: int = 200_000) -> None:
-        self.looks = looks
 
 
 def satisfies(value: Any, schema: Schema, root: Schema, patience: Patience | None = None, depth: int = 0) -> bool:

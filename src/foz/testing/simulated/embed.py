@@ -18,6 +18,8 @@ from foz.testing.simulated.words import count_prompt
 
 DIMENSIONS = 384
 MOST_DIMENSIONS = 16_384
+LONGEST = 8000
+"""Characters, or tokens, of a text that count."""
 _WORD = re.compile(r"\w+")
 _LETTERS = 3
 _OF_LETTERS = 0.4
@@ -37,13 +39,13 @@ def embed(request: EmbedRequest) -> EmbedResponse:
 
 def _features(prompt: Prompt) -> list[tuple[str, float]]:
     if not isinstance(prompt, str):
-        return [(f"token {token}", 1.0) for token in prompt]
+        return [(f"token {token}", 1.0) for token in prompt[:LONGEST]]
     found = []
-    for word in _WORD.findall(prompt.lower()):
+    for word in _WORD.findall(prompt[:LONGEST].lower()):
         found.append((word, 1.0))
         padded = f"^{word}$"
         found += [(padded[at : at + _LETTERS], _OF_LETTERS) for at in range(len(padded) - _LETTERS + 1)]
-    return found or [(f"text {prompt}", 1.0)]
+    return found or [(f"text {prompt[:LONGEST]}", 1.0)]
 
 
 def _place(prompt: Prompt, dimensions: int) -> tuple[float, ...]:

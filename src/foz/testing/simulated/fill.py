@@ -13,11 +13,22 @@ from typing import Any
 import msgspec
 
 from foz.canon.request import ResponseFormat
-from foz.testing.simulated.check import Patience, for_name, satisfies
+from foz.testing.simulated.check import for_name, satisfies
 from foz.testing.simulated.facts import Facts, read
 from foz.testing.simulated.pattern import make
 from foz.testing.simulated.scalar import Supply, boolean, listed, number, string
-from foz.testing.simulated.schema import NEVER, Schema, as_schema, dict_of, is_number, list_of, plain, same, types_of
+from foz.testing.simulated.schema import (
+    NEVER,
+    Patience,
+    Schema,
+    as_schema,
+    dict_of,
+    is_number,
+    list_of,
+    plain,
+    same,
+    types_of,
+)
 from foz.wire import json
 
 TRIES = 4000
@@ -77,7 +88,7 @@ class _Filler:
         self._tries += 1
         if nesting > DEEPEST or self._tries > TRIES:
             return None
-        base, choices = plain(schema, self._root)
+        base, choices = plain(schema, self._root, self._patience)
         if choices:
             return self._choose(schema, base, choices, name, depth, nesting, variant)
         types = types_of(base) or [_implied(base)]
@@ -130,7 +141,7 @@ class _Filler:
         first: list[Schema] = []
         last: list[Schema] = []
         for branch in branches:
-            (last if _is_null(plain(branch, self._root)[0]) else first).append(branch)
+            (last if _is_null(plain(branch, self._root, self._patience)[0]) else first).append(branch)
         if depth >= DEEP:
             first, last = last, first
         before = self._supply.left()

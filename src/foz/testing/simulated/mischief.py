@@ -1,27 +1,27 @@
 """
 How the simulated model misbehaves, on request headers. Only in test mode; else they are not looked at.
 
-| header                     | value           | what happens                                                      |
-|----------------------------|-----------------|-------------------------------------------------------------------|
-| `x-simulate-status`        | 400 to 599      | this status with an error, instead of an answer                   |
-| `x-simulate-retry-after`   | seconds         | with a status: its `retry-after`                                  |
-| `x-simulate-times`         | 1 or more       | with a status: so often for an `x-simulate-id`, then well |
-| `x-simulate-id`            | any word        | whose times are counted                                           |
-| `x-simulate-code`          | a word          | with a status, or an error in the stream: its `code`              |
-| `x-simulate-delay`         | seconds         | wait before the head                                              |
-| `x-simulate-pace`          | seconds         | wait between the pieces of a stream                               |
+| header                     | value             | what happens                                                      |
+|----------------------------|-------------------|-------------------------------------------------------------------|
+| `x-simulate-status`        | 400 to 599        | this status with an error, instead of an answer                   |
+| `x-simulate-retry-after`   | seconds           | with a status: its `retry-after`                                  |
+| `x-simulate-times`         | 1 or more         | with a status: so often for an `x-simulate-id`, then well         |
+| `x-simulate-id`            | any word          | whose times are counted                                           |
+| `x-simulate-code`          | a word            | with a status, or an error in the stream: its `code`              |
+| `x-simulate-delay`         | seconds           | wait before the head                                              |
+| `x-simulate-pace`          | seconds           | wait between the pieces of a stream                               |
 | `x-simulate-hang`          | events, 0 or more | falls silent after so many; 0: never answers at all               |
 | `x-simulate-cut`           | events, 0 or more | the connection ends after so many, before the stream is finished  |
-| `x-simulate-garble`        | event, 1 or more | this event is broken JSON                                         |
+| `x-simulate-garble`        | event, 1 or more  | this event is broken JSON                                         |
 | `x-simulate-error`         | events, 0 or more | an error event after so many, and no more                         |
-| `x-simulate-no-usage`      | 1               | no token counts                                                   |
-| `x-simulate-no-done`       | 1               | the stream ends without its terminal frame                        |
-| `x-simulate-endless`       | 1               | the stream never ends                                             |
-| `x-simulate-giant`         | characters      | the first words are so long, in one frame                         |
-| `x-simulate-words`         | words           | the answer has exactly so many words                              |
-| `x-simulate-fragment`      | bytes, 1 or more | so many to a TCP write (real socket only)                         |
-| `x-simulate-socket`        | close, reset,   | close before any byte; reset in the middle of the answer;         |
-|                            | length, chunk   | a content-length that is too long; a broken chunk (real socket only) |
+| `x-simulate-no-usage`      | 1                 | no token counts                                                   |
+| `x-simulate-no-done`       | 1                 | the stream ends without its terminal frame                        |
+| `x-simulate-endless`       | 1                 | the stream never ends                                             |
+| `x-simulate-giant`         | characters        | the first words are so long, in one frame                         |
+| `x-simulate-words`         | words             | the answer has exactly so many words                              |
+| `x-simulate-fragment`      | bytes, 1 or more  | so many to a TCP write (real socket only)                         |
+| `x-simulate-socket`        | close, reset      | closes before any byte; resets in the middle (real socket only)   |
+| `x-simulate-socket`        | length, chunk     | too long a content-length; a broken chunk (real socket only)      |
 
 An event is a piece of a stream as the dialect frames it. A whole answer counts as one event: a cut or a hang comes in
 the middle of its body, an error is a status 500, and an endless one hangs. A wrong value, or a header that nobody

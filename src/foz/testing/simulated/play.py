@@ -18,10 +18,13 @@ from foz.canon.fault import (
     Down,
     Fault,
     Forbidden,
+    Limited,
     NotFound,
     RateLimited,
+    Refused,
     Timeout,
     Unauthenticated,
+    UpstreamFault,
 )
 from foz.canon.request import ChatRequest, CompleteRequest, EmbedRequest, Operation
 from foz.canon.response import fold
@@ -123,8 +126,10 @@ def refuse(fault: Fault, request_id: str) -> Play:
 
 def failure(status: int, mischief: Mischief) -> Fault:
     """The fault of a status that was asked for."""
-    leaf = _FAULTS.get(status, Down if status >= 500 else BadRequest)  # noqa: PLR2004 - the servers' own doing
-    return leaf(
+    told = _FAULTS.get(status, Down if status >= 500 else BadRequest)  # noqa: PLR2004 - the servers' own doing
+    if mischief.code is not None and not issubclass(told, UpstreamFault):
+        told = Limited if told is RateLimited else Refused  # those that carry a vendor's own code
+    return told(
         f"simulated: status {status} was asked for",
         status=status,
         retry_after=mischief.retry_after,

@@ -79,16 +79,27 @@ def follow(root: Schema, reference: object) -> Schema:
     return as_schema(at)
 
 
-def plain(schema: Schema, root: Schema, depth: int = 0) -> tuple[Schema, list[list[Schema]]]:
+class Patience:
+    """How many looks may still be taken; shared by all that one answer takes, so that no schema runs away."""
+
+    def __init__(self, looks: int = 200_000) -> None:
+        self.looks = looks
+
+
+def plain(
+    schema: Schema, root: Schema, patience: Patience | None = None, depth: int = 0
+) -> tuple[Schema, list[list[Schema]]]:
     """The schema without alternatives, and the alternatives."""
-    if depth > DEEPEST:
+    patience = patience or Patience()
+    patience.looks -= 1
+    if depth > DEEPEST or patience.looks < 0:
         return NEVER, []
     base = {key: value for key, value in schema.items() if key not in _APART}
     choices: list[list[Schema]] = []
     inner = [follow(root, schema["$ref"])] if "$ref" in schema else []
     inner += [as_schema(each) for each in list_of(schema.get("allOf"))]
     for each in inner:
-        other, more = plain(each, root, depth + 1)
+        other, more = plain(each, root, patience, depth + 1)
         base = meet(base, other)
         choices += more
     for key in ("anyOf", "oneOf"):
