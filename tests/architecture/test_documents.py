@@ -141,6 +141,15 @@ def test_every_runtime_dependency_has_its_reason() -> None:
     assert sorted(told) == sorted(re.match(r"[A-Za-z0-9-]+", need)[0] for need in wanted)  # type: ignore[index]  # each begins with a name
 
 
+def test_every_dialect_says_what_it_loses() -> None:
+    """Each folder of dialects/ has a LOSSES.md that names at least one loss and what happens then."""
+    rooms = [path.parent for path in (ROOT / "src/foz/dialects").glob("*/__init__.py")]
+
+    assert rooms
+    assert [room.name for room in rooms if not (room / "LOSSES.md").exists()] == []
+    assert [room.name for room in rooms if len((room / "LOSSES.md").read_text().split()) < 30] == []
+
+
 def test_one_word_has_one_meaning() -> None:
     """The glossary explains each word once, and each word of the design."""
     terms = TERM.findall((ROOT / "docs/glossary.md").read_text())
