@@ -176,7 +176,7 @@ def _within(base: Schema, variant: int, *, whole: bool) -> float:
     middle = min(max(0, start), end)
     found: list[float] = []
     for distance in range(_STEPS + variant):
-        for at in {middle + distance, middle - distance}:
+        for at in (middle + distance, middle - distance) if distance else (middle,):
             if start <= at <= end:
                 value = _number(at * grid)
                 if satisfies(value, base, {}):

@@ -24,9 +24,9 @@ from foz.testing.simulated.mischief import NONE, Mischief, read
 from foz.testing.simulated.play import MODELS, Play, Silence, Step, perform, refuse
 from foz.wire.http import Call, Headers, Reply
 
-REMEMBERED = 512
+REMEMBERED = 256
 """Answers kept, by what was asked: the model is deterministic."""
-REMEMBERED_BODY = 65_536
+REMEMBERED_BODY = 16_384
 """A longer request or answer is not kept."""
 COUNTED = 10_000
 """Ids whose failures are counted."""
