@@ -50,9 +50,14 @@ def _origin(found: str) -> str:
     return found.rstrip("/")
 
 
+SHORTEST_SECRET = 4
+
+
 def _secret(found: SecretStr) -> SecretStr:
     if not found.get_secret_value().isascii() or not found.get_secret_value().isprintable():
         raise expected("a key of printable ASCII characters")
+    if len(found.get_secret_value()) < SHORTEST_SECRET:
+        raise expected(f"a key of at least {SHORTEST_SECRET} characters: a shorter one cannot be kept out of the log")
     return found
 
 
@@ -70,7 +75,7 @@ def _proxy(found: SecretStr) -> SecretStr:
 
 Host = Annotated[str, AfterValidator(_host)]
 Origin = Annotated[str, AfterValidator(_origin)]
-Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_secret)]
+Secret = Annotated[SecretStr, Field(max_length=4096), AfterValidator(_secret)]
 Proxy = Annotated[Secret, AfterValidator(_proxy)]
 
 

@@ -1,6 +1,6 @@
 """The life of a request, in the order of its stages."""
 
-from foz.canon.fault import Draining, Forbidden, NoCapacity, NotFound
+from foz.canon.fault import Draining, Fault, Forbidden, NoCapacity, NotFound
 from foz.canon.model import Model, Target
 from foz.canon.principal import Principal
 from foz.canon.request import Ask
@@ -20,11 +20,15 @@ class Gateway:
     async def serve(self, turn: Turn, caller: Caller) -> None:
         """One request, from its reading to the caller's last byte. Raises the fault where nothing was sent yet."""
         services = self.services
-        ask = turn.codec.read(turn.body)
-        self._room()
-        model = self.find(turn.principal, ask.model)
-        targets = plan(model, ask, self._allowed, services.dice)
-        await self._reserve(turn.principal, ask)
+        try:
+            ask = turn.codec.read(turn.body)
+            self._room()
+            model = self.find(turn.principal, ask.model)
+            targets = plan(model, ask, self._allowed, services.dice)
+            await self._reserve(turn.principal, ask)
+        except Fault as fault:
+            self.refuse(turn.skin.name, fault)
+            raise
         run = Run(services, turn, ask, targets, caller)
         services.repeats.earn()
         services.in_flight += 1
@@ -35,6 +39,10 @@ class Gateway:
             services.in_flight -= 1
             services.book.settle(turn.principal, _tokens(ask), run.spent, run.price)
             services.meters.ended(turn.skin.name, model.name, run.asked, run.ended())
+
+    def refuse(self, skin: str, fault: Fault) -> None:
+        """Counts a request that came to no entry."""
+        self.services.meters.refused(skin, fault.code, fault.status)
 
     def find(self, principal: Principal, name: str) -> Model:
         """A model by the name that the caller used. Raises NotFound, Forbidden."""

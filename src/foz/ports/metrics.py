@@ -16,6 +16,10 @@ class Meters(Protocol):
         """One less, and how it went. `target` is empty where none was asked."""
         ...
 
+    def refused(self, skin: str, code: str, status: int) -> None:
+        """A request that came to no entry: wrong, unknown, not allowed, or too much. `code` is the fault's."""
+        ...
+
     def breaker(self, target: str, state: str) -> None:
         """A target's breaker is now `closed`, `open` or `half_open`."""
         ...

@@ -75,6 +75,17 @@ def _histograms(slots: Sequence[SlotFigures]) -> Iterator[Metric]:
     )
 
 
+def _refusals(total: Snapshot) -> Iterator[Metric]:
+    refusals = CounterMetricFamily(
+        "foz_refusals",
+        "Requests that came to no entry: wrong, unknown, not allowed, or too much.",
+        labels=["skin", "code", "status"],
+    )
+    for what, count in total.refusals.items():
+        refusals.add_metric(what.split(" "), count)
+    yield refusals
+
+
 def _gauges(total: Snapshot) -> Iterator[Metric]:
     in_flight = GaugeMetricFamily("foz_in_flight", "Requests being served now.", labels=["model"])
     for model, count in total.in_flight.items():
@@ -114,6 +125,7 @@ class _Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _counters(self._total.slots)
         yield from _histograms(self._total.slots)
+        yield from _refusals(self._total)
         yield from _gauges(self._total)
         yield from _process(self._total, self._now)
 

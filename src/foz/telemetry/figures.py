@@ -57,6 +57,8 @@ class Snapshot(Struct, frozen=True):
     breakers: dict[str, dict[str, int]]
     """By target and state: how many workers see it so."""
     gauges: dict[str, float]
+    refusals: dict[str, int]
+    """By `skin code status`."""
     process: ProcessFigures
     workers: int = 1
     buried: list[str] = []
@@ -109,7 +111,11 @@ def summed(snapshots: Iterable[Snapshot], fresh_since: int) -> Snapshot:
         slots[key] = _summed_slot(slots[key], slot) if key in slots else slot
     in_flight: dict[str, int] = {}
     breakers: dict[str, dict[str, int]] = {}
+    refusals: dict[str, int] = {}
     gauges: dict[str, float] = {}
+    for snapshot in snapshots:
+        for what, count in snapshot.refusals.items():
+            refusals[what] = refusals.get(what, 0) + count
     for snapshot in alive:
         for model, count in snapshot.in_flight.items():
             in_flight[model] = in_flight.get(model, 0) + count
@@ -127,6 +133,7 @@ def summed(snapshots: Iterable[Snapshot], fresh_since: int) -> Snapshot:
         slots=list(slots.values()),
         in_flight=in_flight,
         breakers=breakers,
+        refusals=refusals,
         gauges=gauges,
         process=ProcessFigures(
             memory=_summed_known(snapshot.process.memory for snapshot in alive),

@@ -91,6 +91,7 @@ class Counts:
         self._earned: set[str] = set()
         self._in_flight: dict[str, int] = {}
         self._breakers: dict[str, str] = {}
+        self._refusals: dict[tuple[str, str, int], int] = {}
 
     def began(self, model: str) -> None:
         """One more in flight."""
@@ -121,6 +122,11 @@ class Counts:
                 slot.first_token[bisect_left(FIRST_TOKEN_BOUNDS, end.first_token)] += 1
                 slot.first_token_sum += end.first_token
 
+    def refused(self, skin: str, code: str, status: int) -> None:
+        """A request that came to no entry. Skins, codes and statuses are few, and none is the caller's to choose."""
+        what = (skin, code, status)
+        self._refusals[what] = self._refusals.get(what, 0) + 1
+
     def breaker(self, target: str, state: str) -> None:
         """A target's breaker is now `closed`, `open` or `half_open`."""
         if target not in self._breakers and len(self._breakers) >= MAX_BREAKERS:
@@ -144,6 +150,7 @@ class Counts:
             slots=[slot.figures(*key) for key, slot in self._slots.copy().items()],
             in_flight=in_flight,
             breakers={target: {state: 1} for target, state in self._breakers.copy().items()},
+            refusals={f"{skin} {code} {status}": n for (skin, code, status), n in self._refusals.copy().items()},
             gauges={name: read() for name, read in self._gauges.items()},
             process=read_process(),
         )

@@ -259,7 +259,8 @@ class Door(HttpToolsProtocol):
     def _missed(self, missed: Missed) -> None:
         if missed.status == 204:  # noqa: PLR2004 - the plain word
             self._phase = "deaf"
-            self.transport.write(b"HTTP/1.1 204 No Content\r\nallow: %s\r\nconnection: close\r\n\r\n" % missed.allow)
+            lines = self.house.guard.preflight(tuple(self.headers), missed.allow)
+            self.transport.write(b"HTTP/1.1 204 No Content\r\n%sconnection: close\r\n\r\n" % lines)
             self._linger()
             return
         self._refuse(BadRequest(missed.message, status=missed.status), missed.allow)
@@ -303,6 +304,8 @@ class Door(HttpToolsProtocol):
         if self.parser.get_http_version() == "1.0":
             exchange.http_1_0()
         exchange.bodiless = self.parser.get_method() == b"HEAD"
+        if self.house.guard.origins:
+            exchange.cors = self.house.guard.cors(call.header(b"origin"))
         exchange.paused = self.flow.write_paused
         self._exchange = exchange
         serving = self._serve(exchange, found, call, id)
@@ -331,12 +334,14 @@ class Door(HttpToolsProtocol):
 
     async def _act(self, exchange: Exchange, found: Found, call: Call, id: bytes) -> None:
         house, skin, action = self.house, exchange.skin, found.route.action
-        principal = house.guard.admit(skin.key(call), call, skin.name)
-        if action == "list_models":
-            exchange.reply(skin.list_models(house.gateway.models(principal)))
-        elif action == "show_model":
-            exchange.reply(skin.show_model(house.gateway.find(principal, found.model)))
-        else:
+        try:
+            principal = house.guard.admit(skin.key(call), call, skin.name)
+            if action == "list_models":
+                exchange.reply(skin.list_models(house.gateway.models(principal)))
+                return
+            if action == "show_model":
+                exchange.reply(skin.show_model(house.gateway.find(principal, found.model)))
+                return
             check_json(call)
             operation = _OPERATIONS[action]
             turn = Turn(
@@ -350,7 +355,10 @@ class Door(HttpToolsProtocol):
                 request_id=exchange.request_id,
                 id=id,
             )
-            await house.gateway.serve(turn, exchange)
+        except Fault as fault:
+            house.gateway.refuse(skin.name, fault)
+            raise
+        await house.gateway.serve(turn, exchange)
 
     def _finished(self, exchange: Exchange) -> None:
         if self._exchange is exchange:
@@ -397,6 +405,7 @@ class Door(HttpToolsProtocol):
         if answering or self.transport.is_closing():
             self.transport.close()
             return
+        self.house.gateway.refuse(self.house.fallback.name, fault)
         exchange = Exchange(self.transport, self.house.fallback, text(self.house.identities.new()), _closed)
         exchange.keep_alive = False
         reply = exchange.skin.encode_fault(fault, exchange.request_id)

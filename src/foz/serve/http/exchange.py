@@ -22,7 +22,7 @@ class Exchange:
     """Writes one answer, whole or streamed, exactly once."""
 
     __slots__ = (
-        "_chunked", "_finished", "_head", "_transport", "bodiless", "fed_by", "keep_alive", "over", "paused",
+        "_chunked", "_finished", "_head", "_transport", "bodiless", "cors", "fed_by", "keep_alive", "over", "paused",
         "request_id", "skin", "started", "task",
     )  # fmt: skip
 
@@ -37,6 +37,7 @@ class Exchange:
         self.request_id = request_id
         self.keep_alive = True
         self.bodiless = False
+        self.cors = b""
         self.fed_by: UpstreamAnswer | None = None
         self.paused = False
         self.started = False
@@ -64,9 +65,10 @@ class Exchange:
             return
         self.started = True
         self._transport.write(
-            b"%sx-request-id: %s\r\ncontent-length: %d\r\n%s\r\n%s"
+            b"%s%sx-request-id: %s\r\ncontent-length: %d\r\n%s\r\n%s"
             % (
                 head,
+                self.cors,
                 self.request_id.encode("ascii"),
                 len(body),
                 b"" if self.keep_alive else _CLOSE,
@@ -80,8 +82,9 @@ class Exchange:
     def start(self) -> None:
         """A streamed answer begins; its head goes out with the first piece."""
         self.started = True
-        self._head = b"HTTP/1.1 200 OK\r\n%sx-request-id: %s\r\n%s%s\r\n" % (
+        self._head = b"HTTP/1.1 200 OK\r\n%s%sx-request-id: %s\r\n%s%s\r\n" % (
             _lines(self.skin.stream_headers()),
+            self.cors,
             self.request_id.encode("ascii"),
             b"transfer-encoding: chunked\r\n" if self._chunked else b"",
             b"" if self.keep_alive else _CLOSE,

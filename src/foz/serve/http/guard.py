@@ -12,11 +12,12 @@ from msgspec import Struct
 from foz.canon.fault import BadRequest, Forbidden, Unauthenticated
 from foz.canon.principal import LOCAL_ADMIN, Principal
 from foz.ports.keys import Keyring
-from foz.wire.http import Call
+from foz.wire.http import Call, Headers
 
 _LOOPBACK_HOST = re.compile(rb"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 _LOOPBACK_ORIGIN = re.compile(rb"https?://(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 _JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_EXPOSED = b"access-control-expose-headers: x-request-id, retry-after, retry-after-ms, x-should-retry\r\n"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 ANYONE = Principal(id="anonymous")
@@ -62,6 +63,22 @@ class Guard(Struct, frozen=True):
             )
         if call.method == "POST" and call.header(b"content-type") is None:
             raise BadRequest("The request has no content type; send 'Content-Type: application/json'.", status=415)
+
+    def cors(self, origin: bytes | None) -> bytes:
+        """The header lines that let a page of this origin read an answer; none where it may not."""
+        if origin is None or not self.origins or not self._lets_in(origin):
+            return b""
+        return b"access-control-allow-origin: %s\r\nvary: origin\r\n%s" % (origin, _EXPOSED)
+
+    def preflight(self, headers: Headers, allow: bytes) -> bytes:
+        """The header lines of an answer to OPTIONS: what the path allows, and what a page may send."""
+        named = dict(headers)
+        lines = self.cors(named.get(b"origin"))
+        if lines:
+            wanted = named.get(b"access-control-request-headers", b"authorization, content-type")
+            lines += b"access-control-allow-methods: %s\r\naccess-control-max-age: 600\r\n" % allow
+            lines += b"access-control-allow-headers: %s\r\n" % wanted
+        return b"allow: %s\r\n%s" % (allow, lines)
 
     def _lets_in(self, origin: bytes) -> bool:
         return "*" in self.origins or origin.decode("latin-1") in self.origins
