@@ -6,7 +6,7 @@ from rich.table import Column, Table
 
 from foz.canon.principal import Allowance, Role
 from foz.cli.place import now, reading, writing
-from foz.cli.words import Dollars, Moment, moment, money, shown
+from foz.cli.words import Dollars, Moment, moment, money, plain, shown
 from foz.store import keys
 from foz.store.keys import KeyRow, NewKey
 
@@ -80,10 +80,10 @@ def list_(as_json: bool) -> None:
     for row in rows:
         table.add_row(
             row.id,
-            row.label,
+            plain(row.label),
             row.role.value,
-            row.project or "",
-            "all" if row.models is None else "\n".join(row.models),
+            plain(row.project),
+            "all" if row.models is None else "\n".join(map(plain, row.models)),
             _allowance(row.allowance),
             f"made {moment(row.created)}\nused {moment(row.last_used) or 'never'}",
             _state(row),

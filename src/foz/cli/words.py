@@ -75,9 +75,14 @@ def moment(milliseconds: int | None) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def plain(words: str | None) -> str:
+    """What a caller wrote, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words or "")
+
+
 def shown(table: Table) -> None:
-    """Prints a table: as wide as the terminal, and wide enough for all where there is none."""
-    console = Console()
+    """Prints a table, letter by letter: as wide as the terminal, and wide enough for all where there is none."""
+    console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
-        console = Console(width=_WIDE)
+        console.width = _WIDE
     console.print(table)

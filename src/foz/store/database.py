@@ -68,6 +68,7 @@ def connect_reader(data: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path_of(data)), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_MILLISECONDS)
     connection.pragma("query_only", True)
+    connection.pragma("cache_size", -_CACHE_KIB)  # sorting for a report goes to disk beyond it
     connection.pragma("mmap_size", _MMAP_BYTES)
     connection.pragma("temp_store", "memory")
     return connection
