@@ -55,7 +55,7 @@ lock: ## writes requirements/*.lock anew; ARGS=--upgrade takes the newest versio
 	@npm --prefix tests/node install --package-lock-only --silent
 
 clean: ## removes what the others made, but never data/
-	rm -rf .venv .make tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .make bench/.work tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help run test check gates format bench soak docs prices lock clean
