@@ -7,7 +7,6 @@ Each document is a pure function of the sources that gives the whole text of one
 
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -34,8 +33,6 @@ def _help(command: click.Command, name: str) -> Iterator[str]:
     yield f"{'#' * (name.count(' ') + 1)} `{name}`\n\n```text\n{text}\n```\n"
     if isinstance(command, click.Group):
         for child in command.list_commands(context):
-            if command is main and find_spec(f"foz.cli.{child}") is None:
-                continue
             found = command.get_command(context, child)
             if found is not None:
                 yield from _help(found, f"{name} {child}")

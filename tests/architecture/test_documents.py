@@ -78,11 +78,13 @@ def test_what_is_generated_is_fresh() -> None:
 
 
 def test_every_command_is_in_the_reference() -> None:
-    """docs/reference/cli.md has each command of `foz` with its sentence."""
-    text = " ".join((ROOT / "docs/reference/cli.md").read_text().split())
+    """docs/reference/cli.md has each command of `foz` with its sentence, and a section for each."""
+    page = (ROOT / "docs/reference/cli.md").read_text()
+    text = " ".join(page.split())
 
     assert COMMANDS
     assert {name: told for name, told in COMMANDS.items() if f"{name} {told}" not in text} == {}
+    assert {name for name in COMMANDS if f"\n## `foz {name}`\n" not in page} == set()
 
 
 def test_every_setting_is_in_the_reference_once() -> None:
