@@ -236,6 +236,7 @@ def _policy(settings: Settings) -> Policy:
             window=breaker.window,
             cool_down=breaker.cool_down,
         ),
+        relay=settings.gateway.relay,
         max_answer=limits.max_answer,
         max_in_flight=limits.max_in_flight,
     )

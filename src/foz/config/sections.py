@@ -214,6 +214,16 @@ class Breaker(Section):
     )
 
 
+class Gateway(Section):
+    """How calls go through."""
+
+    relay: bool = Field(
+        default=True,
+        description="Whether bytes pass as they are where caller and provider speak the same dialect. "
+        "False sends everything through the translate lane.",
+    )
+
+
 class Cors(Section):
     """Which web pages may call."""
 
@@ -260,6 +270,7 @@ class Written(Section):
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     breaker: Breaker = Breaker()
+    gateway: Gateway = Gateway()
     cors: Cors = Cors()
     log: Log = Log()
     outbound: Outbound = Outbound()
