@@ -80,6 +80,7 @@ class Writer:
         self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._died: Fault | None = None
         self._waiting: deque[Job] = deque()
         self._taken: Sequence[Job] = ()
         self._doorbell = threading.Lock()
@@ -129,7 +130,9 @@ class Writer:
         self._thread.join()
 
     def _line_up(self, job: Job) -> None:
-        if self._closing or self._ended.done():
+        if self._died is not None:
+            raise Bug(f"Nothing can be written any more: {self._died.message}")
+        if self._closing:
             raise Draining("The database is being closed.")
         if len(self._waiting) >= self._limit:
             raise NoCapacity("Too much waits to be written to the database; ask again in a moment.", retry_after=1)
@@ -168,8 +171,10 @@ class Writer:
     def _bury(self, error: BaseException | None) -> None:
         jobs = [*self._taken, *self._waiting]
         self._waiting.clear()
-        lost = _Lost(error or Draining("The database is being closed."))
-        self._release(jobs, [lost] * len(jobs))
+        if error is not None:
+            lost = _Lost(error)
+            self._died = lost.fault
+            self._release(jobs, [lost] * len(jobs))
         if not self._ended.done():
             self._ended.set_result(None)
 
