@@ -22,7 +22,7 @@ from msgspec import Struct
 import foz
 from foz.assembly.books import Books
 from foz.assembly.outbound import Outbound
-from foz.canon.identity import Identities, text
+from foz.canon.identity import Identities
 from foz.config.directory import snapshot
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
@@ -143,7 +143,7 @@ class Worker:
             metrics=Exposition(self._counts.snapshot, self._siblings),
             admit=lambda call: guard.admit(fallback.key(call), call, ""),
             encode_fault=fallback.encode_fault,
-            request_id=lambda call: request_id(call) or text(self._identities.new()),
+            request_id=lambda call: request_id(call) or self._identities.new().hex(),
         )
         server = settings.server
         tls = (str(server.tls_cert), str(server.tls_key)) if server.tls_cert and server.tls_key else None

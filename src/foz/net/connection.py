@@ -280,7 +280,8 @@ class Connection(asyncio.Protocol):
         if self._head is None or self._head.done():
             return
         headers = tuple(self._headers)
-        self._until_close = not any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
+        named = dict(headers)
+        self._until_close = b"content-length" not in named and b"transfer-encoding" not in named
         self._answer = Answer(self, status, headers)
         self._head.set_result(self._answer)
 

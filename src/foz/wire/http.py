@@ -1,5 +1,7 @@
 """HTTP messages as values: what we are asked, what we ask, what is answered."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -31,6 +33,16 @@ class Call(Struct, frozen=True, dict=True):
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, by its lower-case name."""
         return self.named.get(name)
+
+
+def heard(
+    method: str, path: str, headers: Sequence[tuple[bytes, bytes]], named: dict[bytes, bytes], body: bytes, query: str
+) -> Call:
+    """A call whose headers somebody has looked up by name already."""
+    call = Call(method, path, tuple(headers), body, query)
+    own: dict[str, dict[bytes, bytes]] = call.__dict__
+    own["named"] = named
+    return call
 
 
 class Reply(Struct, frozen=True):

@@ -2,7 +2,7 @@
 Where caller and upstream both speak this dialect: the bytes pass, and are looked at as they do.
 
 A stream's chunks all begin alike (`{"id":..,"object":..,"created":..,"model":"x"`). That head is learned from the first
-frame, proven to be complete members of the top level (it parses, once closed), and swapped by slicing where a later
+frame, proven to be whole members of the top level, and swapped by slicing where a later
 frame begins with it. Whatever does not begin so is learned again, or taken apart and put together:
 slower, never wrong. Every frame is decoded once, with a schema that only has what the ledger asks: the operation's
 `Lens`.
@@ -10,6 +10,7 @@ slower, never wrong. Every frame is decoded once, with a schema that only has wh
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -68,22 +69,35 @@ class Lens(Generic[C]):
         """Characters of content in a choice, or in its piece of a chunk; -1 where it says nothing."""
 
 
+@lru_cache(maxsize=1024)
 def _name(model: str) -> bytes:
     return _ENCODE.encode(model)
+
+
+@lru_cache(maxsize=1024)
+def _written(model: str) -> tuple[bytes, bytes]:
+    return b'"model":' + _name(model), b'"model": ' + _name(model)
 
 
 def head_of(data: bytes, model: str) -> bytes | None:
     """
     The beginning of a JSON object up to its top-level `model`, this one; None where it is not found at once.
-    What is found parses once it is closed, so it is made of whole members of the top level.
+    `data` is known to be JSON. What stands before the name opens one brace and nothing else, escapes nothing and has
+    an even number of quotes: so the name is a key of the top level. Where that is not so, nothing is said.
     """
-    for written in (b'"model":' + _name(model), b'"model": ' + _name(model)):
+    for written in _written(model):
         at = data.find(written)
         if at > 0:
-            head = data[: at + len(written)]
-            with suppress(*BROKEN):
-                if _BAG.decode(head + b"}").get("model") is not None:
-                    return head
+            before = data[:at]
+            if (
+                before[:1] == b"{"
+                and b"\\" not in before
+                and b"[" not in before
+                and b"}" not in before
+                and before.count(b"{") == 1
+                and not before.count(b'"') & 1
+            ):
+                return data[: at + len(written)]
     return None
 
 
@@ -300,7 +314,8 @@ class Relay(Generic[C]):
         tally = Tally()
         tally.finished = True
         tally.pieces = 1
-        tally.content = sum(max(self._lens.weigh(choice), 0) for choice in glance.choices)
+        for choice in glance.choices:
+            tally.content += max(self._lens.weigh(choice), 0)
         if isinstance(glance.usage, Counted):
             tally.usage = tokens(glance.usage)
         model = glance.model

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from foz.canon.fault import BadRequest, Bug, Draining, Fault, NoCapacity
-from foz.canon.identity import Identities, text
+from foz.canon.identity import Identities
 from foz.canon.request import Operation
 from foz.gateway.pipeline import Gateway
 from foz.ports.skin import Skin
@@ -29,7 +29,7 @@ from foz.ports.watch import Watch
 from foz.serve.http.exchange import Exchange
 from foz.serve.http.guard import Guard, check_json, request_id
 from foz.serve.http.routes import Found, Missed, Router
-from foz.wire.http import Call
+from foz.wire.http import Call, heard
 
 log = logging.getLogger("foz.door")
 
@@ -86,7 +86,11 @@ class Door(HttpToolsProtocol):
         self._found: Found | None = None
         self._exchange: Exchange | None = None
         self._asgi = False
-        self._length = 0
+        self._received = 0
+        """Bytes since the request began."""
+        self._named: dict[bytes, bytes] = {}
+        self._old: bool | None = None
+        """Whether the caller speaks HTTP/1.0; asked once a connection."""
 
     # -- asyncio's side ----------------------------------------------------
 
@@ -117,10 +121,11 @@ class Door(HttpToolsProtocol):
             return
         if phase == "idle":
             self._phase = "head"
-            self._size = 0
+            self._size = self._received = 0
             self.deadline = self.loop.time() + self.house.limits.header_timeout
         elif phase == "body":
             self.deadline += len(data) / _SLOWEST
+        self._received += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # an offer without a body: it is served, and nothing after it
@@ -205,39 +210,37 @@ class Door(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._phase == "deaf":
             return
-        hosts, size, self._length, expects = 0, len(self.url), 0, False
-        for name, value in self.headers:
-            size += len(name) + len(value)
-            if name == b"host":
-                hosts += 1
-            elif name == b"content-length":
-                self._length = int(value)
-            elif name == b"expect":
-                expects = True
-        if size > self.house.limits.max_header:
+        headers = self.headers
+        named = self._named = dict(reversed(headers))  # of several of one name, the first
+        if self._received > self.house.limits.max_header and self._head_size() > self.house.limits.max_header:
             self._refuse(self._header_fault())
             return
-        if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
-            self._refuse(BadRequest("A request needs exactly one Host header."))
-            return
-        if self._length and self.parser.should_upgrade():
+        if b"host" not in named or len(named) != len(headers):
+            hosts = sum(name == b"host" for name, _ in headers)
+            if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+                self._refuse(BadRequest("A request needs exactly one Host header."))
+                return
+        length = named.get(b"content-length")
+        if b"upgrade" in named and (length is not None or b"transfer-encoding" in named):
             self._refuse(BadRequest(_NO_UPGRADE))
-            return
-        self._route(expects=expects)
+        elif length is not None and int(length) > self.house.limits.max_body:
+            self._refuse(self._body_fault())
+        else:
+            self._route()
 
-    def _route(self, *, expects: bool) -> None:
-        method = self.parser.get_method()
-        path = self.url.partition(b"?")[0]
-        found = self.house.router.find(method, path)
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _route(self) -> None:
+        path = self.url.partition(b"?")[0] if b"?" in self.url else self.url
+        found = self.house.router.find(self.parser.get_method(), path)
         self._phase = "body"
         self.deadline = self.loop.time() + self.house.limits.body_timeout
-        if self._length > self.house.limits.max_body:
-            self._refuse(self._body_fault())
-        elif isinstance(found, Found):
+        if isinstance(found, Found):
             self._found = found
             self._body = []
             self._size = 0
-            if expects:
+            if b"expect" in self._named:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         elif found.status == 404:  # noqa: PLR2004 - the plain word
             self._fall_through()
@@ -294,16 +297,18 @@ class Door(HttpToolsProtocol):
     def _begin(self, found: Found) -> None:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
-        query = self.url.partition(b"?")[2]
         route = found.route
-        call = Call(route.method, route.path, tuple(self.headers), body, query.decode("latin-1") if query else "")
+        query = self.url.partition(b"?")[2].decode("latin-1") if b"?" in self.url else ""
+        call = heard(route.method, route.path, self.headers, self._named, body, query)
         id = self.house.identities.new()
-        named = request_id(call) or text(id)
-        exchange = Exchange(self.transport, self.house.skins[found.route.skin], named, self._finished)
+        exchange = Exchange(self.transport, self.house.skins[route.skin], request_id(call) or id.hex(), self._finished)
         exchange.keep_alive = self.parser.should_keep_alive() and not self.house.gateway.services.draining
-        if self.parser.get_http_version() == "1.0":
+        if self._old is None:
+            self._old = self.parser.get_http_version() == "1.0"
+        if self._old:
             exchange.http_1_0()
-        exchange.bodiless = self.parser.get_method() == b"HEAD"
+        if route.method == "GET":
+            exchange.bodiless = self.parser.get_method() == b"HEAD"
         if self.house.guard.origins:
             exchange.cors = self.house.guard.cors(call.header(b"origin"))
         exchange.paused = self.flow.write_paused
@@ -406,7 +411,7 @@ class Door(HttpToolsProtocol):
             self.transport.close()
             return
         self.house.gateway.refuse(self.house.fallback.name, fault)
-        exchange = Exchange(self.transport, self.house.fallback, text(self.house.identities.new()), _closed)
+        exchange = Exchange(self.transport, self.house.fallback, self.house.identities.new().hex(), _closed)
         exchange.keep_alive = False
         reply = exchange.skin.encode_fault(fault, exchange.request_id)
         if allow:

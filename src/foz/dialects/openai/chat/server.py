@@ -85,7 +85,11 @@ def _need(part: schema.Part, place: int, at: int) -> str:
 
 
 def _needs(asked: schema.Body) -> frozenset[str]:
-    needs = _shown(asked)
+    needs: set[str] = set()
+    for message in asked.messages:
+        if message.content.__class__ is list:
+            needs = _shown(asked)
+            break
     if asked.tools or asked.functions:
         needs.add(Capability.TOOLS)
     if asked.logprobs:
