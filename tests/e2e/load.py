@@ -194,9 +194,10 @@ class Load:
         dice = self._dice
         headers = [(b"x-simulate-words", b"%d" % dice.randint(1, 12))]
         stream = dice.random() < 0.5
-        if stream:
+        slow = dice.random() < 0.3  # the others keep the ledger's writer at work
+        if slow and stream:
             headers.append((b"x-simulate-pace", b"%.4f" % (dice.random() * 0.01)))
-        else:
+        elif slow:
             headers.append((b"x-simulate-delay", b"%.4f" % (dice.random() * 0.05)))
         if dice.random() < 0.1:
             headers += [(b"x-simulate-status", b"500"), (b"x-simulate-times", b"1"), (b"x-simulate-id", id.encode())]
