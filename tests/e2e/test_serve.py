@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,6 +133,32 @@ def test_a_key_is_needed_once_there_is_one(tmp_path: Path) -> None:
         with gateway.connect() as connection:
             assert connection.call("GET", "/health").status == 200
             assert connection.call("GET", "/metrics").status == 401
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_key_lives_and_dies_while_the_gateway_runs(tmp_path: Path, workers: str) -> None:
+    """A key made while it runs opens its models and no others, in every worker; revoked, it is dead everywhere."""
+    environment = {"API_KEY": "sk-made-up", "TEST_MODE": "true"}
+    with start_gateway(tmp_path, "--workers", workers, environment=environment) as gateway:
+        made = foz(tmp_path, "keys", "create", "--model", "allowed", "--project", "p", "--rate", "1000", "--json")
+        assert made.returncode == 0, made.stderr
+        new = msgspec.json.decode(made.stdout)
+        wait_until(lambda: {asked(gateway, "allowed", new["key"]) for _ in range(8)} == {200}, "the key to open")
+        assert asked(gateway, "other", new["key"]) == 403
+        assert foz(tmp_path, "keys", "revoke", new["id"]).returncode == 0
+        wait_until(lambda: {asked(gateway, "allowed", new["key"]) for _ in range(8)} == {401}, "the key to close", 2.0)
+
+
+def test_a_rate_is_kept_over_two_workers(tmp_path: Path) -> None:
+    """A key of three requests a minute gets at most three answers of two workers, and 429 for all others."""
+    environment = {"API_KEY": "sk-made-up", "TEST_MODE": "true"}
+    key = msgspec.json.decode(foz(tmp_path, "keys", "create", "--rate", "3", "--json").stdout)["key"]
+    with start_gateway(tmp_path, "--workers", "2", environment=environment) as gateway:
+        wait_until(lambda: time.time() % 60 < 50, "a minute that is not about to end", 11.0)
+        statuses = [asked(gateway, key=key) for _ in range(12)]
+
+    assert 1 <= statuses.count(200) <= 3
+    assert set(statuses) == {200, 429}
 
 
 def test_a_reload_brings_new_models(tmp_path: Path, upstream: Upstream) -> None:

@@ -1,57 +1,27 @@
 """What is kept on disk: the ledger, the callers' keys, and what is left of their allowances."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
-from foz.canon.principal import Principal, Role
-from foz.canon.usage import Usage
+from pydantic import SecretStr
+
 from foz.config.settings import Settings
 from foz.ports.clock import Clock
+from foz.store.database import StoreError, path_of, prepare
 from foz.store.disk import Disk
-
-
-class SettingsKeys:
-    """Implements `ports.keys.Keyring` over the keys of the settings."""
-
-    def __init__(self, settings: Settings) -> None:
-        auth = settings.auth
-        self._known = {}
-        if auth.api_key:
-            role = Role.USER if auth.admin_key else Role.ADMIN
-            self._known[auth.api_key.get_secret_value()] = Principal("api_key", role)
-        if auth.admin_key:
-            self._known[auth.admin_key.get_secret_value()] = Principal("admin_key", Role.ADMIN)
-
-    @property
-    def open(self) -> bool:
-        """True while no key is configured at all."""
-        return not self._known
-
-    def find(self, key: str) -> Principal | None:
-        """The principal of a key."""
-        return self._known.get(key)
-
-
-class NoLimits:
-    """Implements `ports.keys.Book`: nobody has a limit."""
-
-    def reserve(self, principal: Principal, tokens: int) -> Awaitable[None] | None:  # noqa: ARG002 - the port's signature
-        """It is open."""
-        return None
-
-    def settle(self, principal: Principal, reserved: int, usage: Usage, price: int | None) -> None:
-        """Nothing is counted."""
+from foz.store.keys import SqliteKeys
+from foz.store.leases import SqliteBook
 
 
 class Books:
-    """Made in the loop that uses it."""
+    """Made in the loop that uses it. Raises StoreError where the data directory cannot be used."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._disk = Disk(settings.data, settings.ledger.durability)
         self._clock = clock
         self.ledger = self._disk.ledger
-        self.keys = SettingsKeys(settings)
-        self.book = NoLimits()
+        self.keys = _keys(settings, clock, self._disk)
+        self.book = SqliteBook(self._disk.writer, self._disk.owner.id, clock.now)
 
     @property
     def waiting(self) -> int:
@@ -66,12 +36,43 @@ class Books:
         """Everything that is done from time to time, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._disk.keep_swept(self._clock.sleep))
+            group.create_task(self.keys.keep_fresh(self._clock.sleep))
+            group.create_task(self.book.keep_returned(self._clock.sleep))
 
     async def close(self) -> None:
         """Writes what waits."""
+        await self.keys.note_used()
+        self.keys.close()
         await self._disk.close()
 
 
-def has_keys(settings: Settings) -> bool:
-    """Whether any caller's key is configured."""
-    return not SettingsKeys(settings).open
+def _keys(settings: Settings, clock: Clock, disk: Disk | None) -> SqliteKeys:
+    auth = settings.auth
+    return SqliteKeys(
+        settings.data,
+        clock.now,
+        api_key=_shown(auth.api_key),
+        admin_key=_shown(auth.admin_key),
+        writer=disk.writer if disk else None,
+    )
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None
+
+
+def has_keys(settings: Settings, clock: Clock) -> bool:
+    """Whether any caller's key is configured or kept. Looks, and makes nothing."""
+    if settings.auth.api_key is not None or settings.auth.admin_key is not None:
+        return True
+    if not path_of(settings.data).exists():
+        return False
+    prepare(settings.data)
+    keys = _keys(settings, clock, None)
+    try:
+        return not keys.open
+    finally:
+        keys.close()
+
+
+__all__ = ["Books", "StoreError", "has_keys"]

@@ -16,6 +16,7 @@ from foz.assembly.worker import Place, Worker, run_directory
 from foz.config.exposure import check_exposure, make_data
 from foz.config.settings import Settings
 from foz.gateway.resolve import Snapshot
+from foz.net.clock import SystemClock
 from foz.serve.http.server import bind, bind_shared
 from foz.serve.supervisor import Plan, supervise, this_program
 from foz.telemetry.siblings import Siblings
@@ -39,7 +40,7 @@ class Assignment(Struct, frozen=True):
 def serve(settings: Settings, reread: Reread, arguments: Sequence[str]) -> None:
     """Runs the gateway until it is told to stop. `arguments` start it again in a worker."""
     make_data(settings.data)
-    check_exposure(settings, has_keys=has_keys(settings))
+    check_exposure(settings, has_keys=has_keys(settings, SystemClock()))
     run = uuid4().hex
     Siblings(run_directory(settings), run, os.getpid()).clear()
     if settings.server.workers == 1:

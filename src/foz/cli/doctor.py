@@ -75,7 +75,7 @@ def command(*, as_json: bool, offline: bool, config: Path | None) -> None:
     """
     settings = read_settings(config)
     answers = [] if offline or place.trust(settings.outbound.ca_file) else reached(settings)
-    findings = examine(settings, SystemClock().now(), has_keys=has_keys(settings), answers=answers)
+    findings = examine(settings, SystemClock().now(), has_keys=has_keys(settings, SystemClock()), answers=answers)
     if as_json:
         click.echo(json.encode(findings))
     else:

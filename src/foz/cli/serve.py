@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from foz.assembly.books import StoreError
 from foz.assembly.launch import Assignment, serve, work
 from foz.config.load import load, process_environment
 from foz.config.refusal import ConfigError
@@ -54,5 +55,5 @@ def command(**given: object) -> None:
             work(settings, read, _assignment(worker, run))
         else:
             serve(settings, read, sys.argv[1:])
-    except (ConfigError, InUse) as error:
+    except (ConfigError, InUse, StoreError) as error:
         raise click.ClickException(str(error)) from error
