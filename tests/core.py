@@ -7,7 +7,7 @@ All that happens to the ledger, the targets and the caller is written into one `
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -79,6 +79,7 @@ class JournaledLedger(MemoryLedger):
         self._journal = journal
         self.settles: list[EntryEnd] = []
         """Every settle that was asked for, also those that came too late."""
+        self._writing: set[asyncio.Task[None]] = set()
         self.fault: Fault | None = None
         """What the next settle comes to."""
 
@@ -99,16 +100,22 @@ class JournaledLedger(MemoryLedger):
         return self._durable(super().settle(end, ended), "settled", self.fault)
 
     def _durable(self, written: Awaitable[None], told: str, fault: Fault | None = None) -> Awaitable[None]:
-        """A future, as the real ledger gives one: what was written is written, whether or not anybody waits."""
+        """A future, as the real ledger gives one: what is written is written, whether or not anybody waits."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
 
-        async def wait() -> None:
+        async def write() -> None:
             await written
             await asyncio.sleep(0)
-            if fault is not None:
-                raise fault
-            self._journal.append(told)
+            if fault is None:
+                self._journal.append(told)
+            if not future.done():
+                future.set_result(None) if fault is None else future.set_exception(fault)
 
-        return asyncio.ensure_future(wait())
+        task = loop.create_task(write())
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return future
 
 
 class JournaledUpstream(ScriptedUpstream):
@@ -211,7 +218,7 @@ class Core:
         self,
         *turns: Scripted | Fault,
         targets: Sequence[Target] = (UP,),
-        scripts: dict[str, Sequence[Scripted | Fault]] | None = None,
+        scripts: Mapping[str, Sequence[Scripted | Fault]] | None = None,
         policy: Policy | None = None,
         dice: Callable[[], float] = lambda: 0.5,
         width: int | None = None,

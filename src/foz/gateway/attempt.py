@@ -215,8 +215,10 @@ class Run:
         services, name = self._services, self._target.name
         if isinstance(fault, Down | Timeout | Garbled | Cut):
             phase = services.health.did_fail(name, services.clock.monotonic())
-        else:
+        elif isinstance(fault, Refused | Limited):
             phase = services.health.did_well(name)
+        else:
+            return  # it is not the target's doing: nothing is known of its health
         if phase is not None:
             services.meters.breaker(name, phase)
 
