@@ -1,9 +1,13 @@
 """All that a process has open in a data directory: its writer, its checkpoints, its ledger and its name as an owner."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import apsw
+
+from foz.canon.fault import Fault
 from foz.store import owner
 from foz.store.checkpoint import Checkpointer
 from foz.store.database import Durability, connect, connect_reader, prepare
@@ -14,6 +18,8 @@ from foz.store.writer import Writer
 
 SWEEP_SECONDS = 5.0
 _SQL = load("ledger")
+
+logger = logging.getLogger(__name__)
 
 
 class Disk:
@@ -45,7 +51,10 @@ class Disk:
     async def keep_swept(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Sweeps now and every five seconds, until it is cancelled."""
         while True:
-            await self.sweep()
+            try:
+                await self.sweep()
+            except (Fault, apsw.Error, OSError) as error:
+                logger.warning("What dead processes left open cannot be ended now: %s", error)
             await sleep(SWEEP_SECONDS)
 
     async def close(self) -> None:

@@ -14,6 +14,7 @@ The settings' own keys, `API_KEY` and `FOZ_ADMIN_KEY`, are known beside those of
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ import apsw
 import msgspec
 from msgspec import Struct
 
+from foz.canon.fault import Fault
 from foz.canon.principal import Allowance, Principal, Role
 from foz.store.database import connect_reader
 from foz.store.queries import load
@@ -31,6 +33,7 @@ from foz.store.writer import Writer
 PREFIX = "foz_"
 POLL_SECONDS = 0.4
 _SQL = load("keys")
+logger = logging.getLogger(__name__)
 _NOTE_EVERY_ROUNDS = 150
 """How often it is written down which keys were used: once a minute."""
 
@@ -186,10 +189,13 @@ class SqliteKeys:
         rounds = 0
         while True:
             await sleep(POLL_SECONDS)
-            self._take(await asyncio.to_thread(self._look))  # taken on the loop, where `find` looks
             rounds += 1
-            if rounds % _NOTE_EVERY_ROUNDS == 0:
-                await self.note_used()
+            try:
+                self._take(await asyncio.to_thread(self._look))  # taken on the loop, where `find` looks
+                if rounds % _NOTE_EVERY_ROUNDS == 0:
+                    await self.note_used()
+            except (Fault, apsw.Error) as error:
+                logger.warning("The keys cannot be read or noted now; those known stay known: %s", error)
 
     async def note_used(self) -> None:
         """Writes down when keys were last used."""

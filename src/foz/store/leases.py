@@ -69,7 +69,10 @@ class SqliteBook:
         """Gives back money that was lent and has not been asked for in a while; until cancelled."""
         while True:
             await sleep(RETURN_SECONDS)
-            await self.return_idle()
+            try:
+                await self.return_idle()
+            except Fault as fault:
+                logger.warning("What was lent of budgets cannot be given back now: %s", fault.message)
 
     async def return_idle(self) -> None:
         """Gives back what no call has asked for since the last time."""

@@ -235,6 +235,9 @@ class Writer:
         connection = self._connection
         rows: dict[Bulk, list[Row]] = {}
         results: list[object] | None = None
+        if len(jobs) == 1 and isinstance(jobs[0][0], Bulk):  # one statement is a transaction by itself
+            jobs[0][0].write(connection, (jobs[0][1],))
+            return None
         connection.execute("BEGIN IMMEDIATE")
         for index, (what, row, _) in enumerate(jobs):
             if isinstance(what, Bulk):
