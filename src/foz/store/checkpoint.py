@@ -12,7 +12,7 @@ import threading
 
 import apsw
 
-from foz.store.database import BUSY_MILLISECONDS
+from foz.store.database import be_patient
 from foz.store.writer import Writer
 
 EVERY_SECONDS = 1.0
@@ -75,4 +75,4 @@ def restart(connection: apsw.Connection) -> None:
     except apsw.BusyError:
         return  # the next round tries again
     finally:
-        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        be_patient(connection)

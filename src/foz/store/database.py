@@ -8,6 +8,7 @@ Connections never checkpoint by themselves (see `checkpoint.py`): a checkpoint i
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from foz.store.queries import FOLDER
 
 NAME = "foz.db"
 BUSY_MILLISECONDS = 10_000
+_NAP_SECONDS = 0.0001
+_LONGEST_NAP = 10
 _CACHED_STATEMENTS = 256
 _CACHE_KIB = 32 * 1024
 _MMAP_BYTES = 1 << 30
@@ -54,7 +57,7 @@ def connect(data: Path, durability: Durability = "process") -> apsw.Connection:
     connection = apsw.Connection(
         str(path_of(data)), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=_CACHED_STATEMENTS
     )
-    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    be_patient(connection)
     connection.wal_autocheckpoint(0)
     connection.pragma("synchronous", "full" if durability == "power" else "normal")
     connection.pragma("temp_store", "memory")
@@ -72,6 +75,19 @@ def connect_reader(data: Path) -> apsw.Connection:
     connection.pragma("mmap_size", _MMAP_BYTES)
     connection.pragma("temp_store", "memory")
     return connection
+
+
+def be_patient(connection: apsw.Connection) -> None:
+    """
+    Waits for another process's commit in naps of 0.1 to 1 ms, up to ten seconds. A commit takes that long;
+    SQLite's own naps grow to 100 ms, and with two busy processes somebody always has one of those.
+    """
+    connection.set_busy_handler(_nap)
+
+
+def _nap(naps: int) -> bool:
+    time.sleep(min(naps + 1, _LONGEST_NAP) * _NAP_SECONDS)
+    return naps < BUSY_MILLISECONDS
 
 
 def migrations() -> list[tuple[int, str]]:

@@ -6,7 +6,8 @@ What costs here is not SQLite but the hand-over of the interpreter's lock: APSW 
 and while the loop is busy each step waits to get it back. So rows of one kind are written by one statement
 for up to 64 of them, `INSERT ... VALUES (...), (...)` and `UPDATE ... FROM (VALUES (...), (...))`: one step each.
 Measured on one core with uvloop, 64 callers, open and settle of an entry with its attempt, CPU of loop and writer:
-this way 8.3 µs a call, `executemany` 13.2, one JSON parameter through `json_each` 17 to 26.
+this way 8.3 µs a call, `executemany` 13.2, one JSON parameter through `json_each` 17 to 26; on the loop itself,
+without a thread, 7.4 to 11.7, but there another process's commit would stop every caller (`bench/ledger.py`).
 The loop wakes the writer at the end of its turn, not at the first row, so that a turn's rows travel together.
 
 A statement that fails fails only its own caller: the transaction is undone and its jobs are done again one by one.

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import apsw
@@ -10,7 +11,6 @@ import pytest
 
 from foz.store.checkpoint import Checkpointer, restart
 from foz.store.database import (
-    BUSY_MILLISECONDS,
     StoreError,
     connect,
     connect_reader,
@@ -172,6 +172,12 @@ def test_a_reader_in_the_way_does_not_hold_the_writer(tmp_path: Path) -> None:
         restart(writer)
 
         assert reader.execute("SELECT count(*) FROM t").get == 1
-    assert writer.pragma("busy_timeout") == BUSY_MILLISECONDS
-    writer.close()
-    reader.close()
+    other = connect(tmp_path)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.05, lambda: other.execute("ROLLBACK"))
+    release.start()
+    writer.execute("INSERT INTO t VALUES (3)")
+    release.join()
+    assert reader.execute("SELECT count(*) FROM t").get == 3
+    for connection in (writer, reader, other):
+        connection.close()
