@@ -146,7 +146,7 @@ RAWS = st.sampled_from([Raw(b"1"), Raw(b'{"a":[null,"b"]}'), Raw(b'"model"'), Ra
 VENDORS: st.SearchStrategy[dict[str, dict[str, Raw]]] = st.just({}) | st.builds(
     lambda bag: {"openai": bag}, st.dictionaries(st.sampled_from(["x_one", "x_two"]), RAWS, min_size=1)
 )
-TOKENS = st.lists(st.integers(0, 2**31), min_size=1, max_size=4).map(tuple)
+TOKENS = st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=4).map(tuple)
 
 
 @st.composite
@@ -166,7 +166,7 @@ def complete_requests(draw: st.DrawFn) -> CompleteRequest:
             logit_bias=draw(st.none() | st.dictionaries(WORDS, st.floats(-100, 100), max_size=2)),
             seed=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
         ),
-        max_output=draw(st.none() | st.integers(0, 2**31)),
+        max_output=draw(st.none() | st.integers(0, 2**31 - 1)),
         choices=choices,
         best_of=draw(st.none() | st.just(choices)),
         logprobs=draw(st.none() | st.integers(0, 5)),

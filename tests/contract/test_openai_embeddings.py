@@ -92,7 +92,9 @@ requests = st.builds(
     EmbedRequest,
     model=st.text(min_size=1),
     inputs=st.lists(st.text(min_size=1), min_size=1, max_size=3).map(tuple)
-    | st.lists(st.lists(st.integers(0, 2**31), min_size=1, max_size=4).map(tuple), min_size=1, max_size=3).map(tuple),
+    | st.lists(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=4).map(tuple), min_size=1, max_size=3).map(
+        tuple
+    ),
     dimensions=st.none() | st.integers(1, 4096),
     encoding=st.sampled_from(["float", "base64"]),
     user=st.none() | st.text(),

@@ -8,15 +8,20 @@ and whose `vendor_code` is OpenAI's `code`.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from foz.canon.fault import BadRequest
 from foz.wire.json import MAX_DEPTH, too_deep
 
 T = TypeVar("T")
+
+MOST = 2**31 - 1
+"""Nothing is counted further: a limit beyond it is a mistake, and reckoning with it would be another."""
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number that is no count, such as a seed: what OpenAI and everybody's machines hold."""
 
 Words = Mapping[str, Sequence[str]]
 """Which words a field takes, by its path without positions (`messages[].role`)."""

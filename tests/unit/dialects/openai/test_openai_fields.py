@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, Raw, Struct
 
 from foz.canon.fault import BadRequest
-from foz.dialects.openai.fields import decode, extras
+from foz.dialects.openai.fields import MOST, Whole, decode, extras
 
 
 class Turn(Struct):
@@ -24,7 +24,8 @@ class Body(Struct):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     bias: dict[str, Annotated[float, Meta(ge=-100)]] | None = None
-    seed: int | None = None
+    seed: Whole | None = None
+    most: Annotated[int, Meta(le=MOST)] | None = None
 
 
 DECODER = msgspec.json.Decoder(Body)
@@ -57,6 +58,8 @@ HEAD = b'{"model":"m","messages":[{"role":"user"}]'
         (HEAD + b',"temperature":1e999}', "temperature", "invalid_value", "out of range"),
         (HEAD + b',"n":0}', "n", "integer_below_min_value", "Expected a value >= 1."),
         (HEAD + b',"n":1.5}', "n", "invalid_type", "expected an integer, but got a number instead"),
+        (HEAD + b',"most":1' + b"0" * 400 + b"}", "most", "integer_above_max_value", "Expected a value <= 2147483647."),
+        (HEAD + b',"seed":9223372036854775808}', "seed", "integer_above_max_value", "<= 9223372036854775807."),
         (HEAD + b',"bias":{"5":-101}}', "bias", "decimal_below_min_value", "-100"),
         (b'{"model":"m","messages":[1,2,3,4]}', "messages[0]", "invalid_type", "an object"),
     ],

@@ -8,9 +8,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from foz.dialects.openai.fields import MOST, Whole
+
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Token = Annotated[int, Meta(ge=0)]
+Token = Annotated[int, Meta(ge=0, le=MOST)]
 
 
 class CompletionStreamOptions(Struct, gc=False):
@@ -25,16 +27,16 @@ class CompletionRequest(Struct):
     model: Annotated[str, Meta(min_length=1)]
     prompt: str | list[str | Token | list[Token]]
     suffix: str | None = None
-    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    max_tokens: Token | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Share | None = None
-    top_k: int | None = None
+    top_k: Whole | None = None
     min_p: Share | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
     repetition_penalty: float | None = None
     logit_bias: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     best_of: Annotated[int, Meta(ge=1, le=128)] | None = None
     echo: bool | None = None

@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Token = Annotated[int, Meta(ge=0)]
+from foz.dialects.openai.fields import MOST
+
+Token = Annotated[int, Meta(ge=0, le=MOST)]
 
 
 class EmbeddingRequest(Struct):
@@ -13,7 +15,7 @@ class EmbeddingRequest(Struct):
     model: Annotated[str, Meta(min_length=1)]
     input: str | list[str | Token | list[Token]]
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Meta(ge=1)] | None = None
+    dimensions: Annotated[int, Meta(ge=1, le=MOST)] | None = None
     user: str | None = None
 
 
