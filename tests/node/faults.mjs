@@ -96,8 +96,7 @@ export async function checkSdkWaits(site) {
   await endless[Symbol.asyncIterator]().next();
   const error = await raised(OpenAI.InternalServerError, () => site.chat({}, {}, busy));
   assert.deepEqual([error.status, error.code, error.headers.get('retry-after')], [503, 'no_capacity', '1']);
-  const [client, asked] = site.counting(open);
-  setTimeout(() => endless.controller.abort(), 300);
+  const [client, asked] = site.counting(open, () => endless.controller.abort());
   const began = performance.now();
   assert.equal((await site.chat({}, {}, client)).choices[0].finish_reason, 'stop');
   assert(performance.now() - began >= 990);
@@ -172,4 +171,20 @@ export async function checkAbort(site) {
     await waitUntil(async () => (await site.seen()).cut.some((cut) => cut.request_id === id), 'it to be cut');
   }
   assert((await site.chat()).choices.length);
+}
+
+// A key may call its own models only, and is RateLimit with the seconds to wait once it is used up.
+export async function checkKeys(site) {
+  const fenced = site.client.withOptions({ apiKey: site.fenced_key });
+  const error = await raised(OpenAI.PermissionDeniedError, () => site.chat({}, {}, fenced));
+  assert.deepEqual([error.status, error.param], [403, 'model']);
+  assert.deepEqual((await all(fenced.models.list())).map((model) => model.id), [site.odd_model]);
+
+  const slow = site.client.withOptions({ apiKey: site.slow_key });
+  const limited = await raised(OpenAI.RateLimitError, async () => {
+    for (let call = 0; call < 4; call += 1) await site.chat({}, {}, slow);
+  });
+  assert.equal(limited.code, 'rate_limit_exceeded');
+  assert(Number(limited.headers.get('retry-after')) <= 60);
+  assert.equal(limited.headers.get('x-should-retry'), null);
 }

@@ -11,12 +11,14 @@ export class Site {
     this.client = new OpenAI({ baseURL: `${this.url}/v1`, apiKey: this.key, maxRetries: 0, timeout: 20_000 });
   }
 
-  // The SDK's own two retries, and the URLs that it has asked so far.
-  counting(options = {}) {
+  // The SDK's own two retries, and the URLs that it has asked so far; `then` is called at each response.
+  counting(options = {}, then = () => {}) {
     const asked = [];
-    const counted = (url, init) => {
+    const counted = async (url, init) => {
       asked.push(String(url));
-      return fetch(url, init);
+      const response = await fetch(url, init);
+      then(response);
+      return response;
     };
     return [this.client.withOptions({ fetch: counted, maxRetries: 2, ...options }), asked];
   }

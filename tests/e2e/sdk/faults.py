@@ -1,7 +1,6 @@
 """What goes wrong: the SDK's class for each fault, its retries, broken streams, time."""
 
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -69,6 +68,18 @@ def check_authentication(site: Site) -> None:
     assert len(asked) == 5
 
 
+def check_permission_denied(site: Site) -> None:
+    """A key may call its own models only: PermissionDenied for others, and they are not listed."""
+    client = site.client(api_key=site.fenced_key)
+    error = raised(openai.PermissionDeniedError, _ask(site, client))
+
+    assert error.status_code == 403
+    assert error.param == "model"
+    assert site.model in error.message
+    assert [model.id for model in client.models.list()] == [site.odd_model]
+    assert _ask(site, client, model=site.odd_model)().model == site.odd_model
+
+
 def check_another_site(site: Site) -> None:
     """A page of another site may not use a gateway without keys: PermissionDenied."""
     client = site.client(base_url=f"{site.open_url}/v1", default_headers={"Origin": "https://elsewhere.example"})
@@ -76,6 +87,16 @@ def check_another_site(site: Site) -> None:
 
     assert error.status_code == 403
     assert "[cors]" in error.message
+
+
+def check_own_limit(site: Site) -> None:
+    """A key that is used up for this minute is RateLimit with the seconds to wait, which the SDK may retry after."""
+    client = site.client(api_key=site.slow_key)
+    error = raised(openai.RateLimitError, lambda: [_ask(site, client)() for _ in range(4)])
+
+    assert (error.code, error.type) == ("rate_limit_exceeded", "rate_limit_error")
+    assert 0 < int(error.response.headers["retry-after"]) <= 60
+    assert "x-should-retry" not in error.response.headers
 
 
 def check_upstream_refusals(site: Site) -> None:
@@ -139,15 +160,12 @@ def check_waited_out(site: Site) -> None:
 def check_sdk_waits(site: Site) -> None:
     """A gateway that is full says so with `retry-after`, and the SDK comes back after that and is answered."""
     busy = site.client(base_url=f"{site.open_url}/v1")
-    client, asked = site.counting(base_url=f"{site.open_url}/v1")
     endless = _ask(site, busy, stream=True, extra_headers=simulate(endless=1, pace=0.01))()
     next(endless)
     error = raised(openai.InternalServerError, _ask(site, busy))
-    timer = threading.Timer(0.3, endless.close)
-    timer.start()
+    client, asked = site.counting(lambda response: endless.close(), base_url=f"{site.open_url}/v1")
     began = time.monotonic()
     got = _ask(site, client)()
-    timer.join()
 
     assert (error.status_code, error.code) == (503, "no_capacity")
     assert error.response.headers["retry-after"] == "1"

@@ -35,6 +35,10 @@ class Site(BaseModel):
     """The simulated upstream behind it; empty where it answers in process."""
     key: str
     model: str
+    fenced_key: str
+    """A key that may call nothing but names under `org/`."""
+    slow_key: str
+    """A key with one request a minute."""
     odd_model: str
     """A public name with slashes and colons."""
 
@@ -50,14 +54,16 @@ class Site(BaseModel):
             base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=20.0, http_client=transport
         )
 
-    def counting(self, **options: Any) -> tuple[Any, list[str]]:
-        """A client with the SDK's own two retries, and the URLs that it has asked so far."""
+    def counting(self, then: Callable[[Any], None] | None = None, **options: Any) -> tuple[Any, list[str]]:
+        """A client with the SDK's own two retries, and the URLs that it has asked so far; `then` gets each response."""
         asked: list[str] = []
 
         def count(request: Any) -> None:
             asked.append(str(request.url))
 
-        transport = openai.DefaultHttpxClient(event_hooks={"request": [count]}, verify=False)
+        transport = openai.DefaultHttpxClient(
+            event_hooks={"request": [count], "response": [then] if then else []}, verify=False
+        )
         return self.client(http_client=transport, max_retries=2, **options), asked
 
     def seen(self) -> Any:

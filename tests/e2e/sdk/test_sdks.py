@@ -56,6 +56,15 @@ def _provider(port: int) -> str:
     return f'\n[[provider]]\nname = "far"\nbase_url = "http://127.0.0.1:{port}/v1"\nforwards = ["x-simulate-"]\n'
 
 
+def _key(folder: Path, *options: str) -> str:
+    """A caller's key, made with `foz keys`."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "foz", "keys", "create", "--json", *options]
+    environment = clean_environment({"FOZ_DATA": str(folder / "data"), "HOME": str(folder)})
+    made = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    return str(msgspec.json.decode(made.stdout)["key"])
+
+
 class Grounds:
     """All processes that the SDKs speak to; each starts when it is first needed."""
 
@@ -89,6 +98,8 @@ class Grounds:
             config += _provider(self.upstream().port) + MODELS + f"\n[gateway]\nrelay = {str(setup == 'relay').lower()}"
             environment = {"API_KEY": KEY}
         folder = self._folder / setup
+        if setup != "open":
+            self._made[f"{setup} keys"] = (_key(folder, "--model", "org/*"), _key(folder, "--rate", "1"))
         started = start_gateway(folder, config=config, environment=environment)
         self._made[setup] = self._stack.enter_context(started)
         return started
@@ -96,6 +107,7 @@ class Grounds:
     def site(self, setup: str) -> str:
         """What a program is told of a set-up."""
         gateway = self.gateway(setup)
+        fenced, slow = self._made[f"{setup} keys"]
         return msgspec.json.encode(
             {
                 "setup": setup,
@@ -103,6 +115,8 @@ class Grounds:
                 "open_url": self.gateway("open").url,
                 "upstream_url": "" if setup == "simulated" else self.upstream().url,
                 "key": KEY,
+                "fenced_key": fenced,
+                "slow_key": slow,
                 "model": MODEL,
                 "odd_model": ODD_MODEL,
             }
