@@ -163,7 +163,7 @@ def check_sdk_waits(site: Site) -> None:
     endless = _ask(site, busy, stream=True, extra_headers=simulate(endless=1, pace=0.01))()
     next(endless)
     error = raised(openai.InternalServerError, _ask(site, busy))
-    client, asked = site.counting(lambda response: endless.close(), base_url=f"{site.open_url}/v1")
+    client, asked = site.counting(lambda _: endless.close(), base_url=f"{site.open_url}/v1")
     began = time.monotonic()
     got = _ask(site, client)()
 
