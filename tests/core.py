@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from typing_extensions import override
 
-from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd
+from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd, State
 from foz.canon.fault import Fault
 from foz.canon.identity import Identities
 from foz.canon.model import Model, Patience, Target
@@ -257,6 +257,12 @@ class Core:
         """How the one entry ended."""
         (end,) = self.ledger.ends.values()
         return end
+
+    def rows(self) -> list[tuple[int, str, State]]:
+        """The attempts of the one entry: number, target, state."""
+        (attempts,) = self.ledger.attempts.values()
+        (states,) = map(self.ledger.attempt_states, self.ledger.attempts)
+        return [(attempt.number, attempt.target, state) for attempt, state in zip(attempts, states, strict=True)]
 
     def turn(self, asked: bytes, operation: Operation = Operation.CHAT, principal: Principal = WHO) -> Turn:
         """One request."""

@@ -26,13 +26,6 @@ def code(fault: Fault) -> str:
     return fault.code
 
 
-def rows(core: Core) -> list[tuple[int, str, State]]:
-    """The attempts of the one entry: number, target, state."""
-    (attempts,) = core.ledger.attempts.values()
-    (states,) = map(core.ledger.attempt_states, core.ledger.attempts)
-    return [(attempt.number, attempt.target, state) for attempt, state in zip(attempts, states, strict=True)]
-
-
 # What is durable when.
 
 
@@ -106,7 +99,7 @@ def test_before_content_another_target_is_tried(asked: dict[str, object], fault:
         second = Scripted(WHOLE) if asked is HELLO else Scripted(*STREAM)
         core = Core(targets=BOTH, scripts={"one": [first], "two": [second]})
         assert await core.serve(asked) is None
-        assert rows(core) == [(1, "one/up-1", State.FAILED), (2, "two/up-2", State.COMPLETE)]
+        assert core.rows() == [(1, "one/up-1", State.FAILED), (2, "two/up-2", State.COMPLETE)]
         order = [told for told in core.journal if told in {"send one", "next", "nexted", "send two"}]
         assert order == ["send one", "next", "nexted", "send two"]
         assert core.caller.ended
@@ -160,7 +153,7 @@ def test_an_exhausted_plan_gives_the_last_fault() -> None:
         assert core.caller.got == []
         assert core.end.state is State.FAILED
         assert core.end.status == 502
-        assert [state for _, _, state in rows(core)] == [State.FAILED] * 3
+        assert [state for _, _, state in core.rows()] == [State.FAILED] * 3
 
     run(main())
 
@@ -178,7 +171,7 @@ def test_the_only_target_is_asked_again_after_a_pause() -> None:
         assert len(core.upstream.calls) == 1
         await core.clock.advance(0.02)
         assert await serving is None
-        assert [(number, state) for number, _, state in rows(core)] == [(1, State.FAILED), (2, State.COMPLETE)]
+        assert [(number, state) for number, _, state in core.rows()] == [(1, State.FAILED), (2, State.COMPLETE)]
 
     run(main())
 
@@ -389,94 +382,6 @@ def test_the_first_token_is_timed() -> None:
         gates[2].set()
         await serving
         assert (core.end.first_token, core.end.duration) == (250, 750)
-
-    run(main())
-
-
-# Leaving.
-
-WAYS: dict[str, tuple[object, dict[str, list[Scripted | Fault]]]] = {
-    "whole": (HELLO, {"one": [Scripted(WHOLE)]}),
-    "streamed": (STREAMED, {"one": [Scripted(*STREAM)]}),
-    "falling over": (STREAMED, {"one": [Down("x")], "two": [Scripted(*STREAM)]}),
-    "repeating": (HELLO, {"one": [Limited("x", retry_after=0), Scripted(WHOLE)]}),
-    "failing": (STREAMED, {"one": [Scripted(piece("Into"), fault=Cut("x"))]}),
-}
-
-
-async def leave_after(steps: int, way: str, *, relay: bool) -> bool:
-    """Hangs up after so many turns of the loop and looks at what is left; whether it was over before."""
-    asked, scripts = WAYS[way]
-    core = Core(targets=BOTH[: len(scripts)], scripts=dict(scripts), policy=Policy(relay=relay))
-    before = asyncio.all_tasks()
-    serving = asyncio.get_running_loop().create_task(core.serve(asked))
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    if serving.done():
-        return True
-    begun = [told for told in core.journal if told.startswith("settle ")]
-    opened = "open" in core.journal
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
-    assert serving.cancelled()
-    await core.clock.settle()
-
-    assert asyncio.all_tasks() == before
-    assert len(core.ledger.settles) == opened
-    if opened:
-        assert core.end.state == (begun[0].removeprefix("settle ") if begun else State.CALLER_GONE)
-        assert State.OPEN not in [state for _, _, state in rows(core)]
-        assert core.caller.feeder is None
-        assert core.meters.in_flight == core.services.in_flight == 0
-        assert len(core.book.settled) == 1
-    for name, upstream in core.upstreams.items():
-        headless = sum(isinstance(turn, Fault) for turn in scripts[name])
-        assert len(upstream.answers) + upstream.cancelled >= len(upstream.calls) - headless
-        assert all(answer.closed for answer in upstream.answers)
-    return False
-
-
-@pytest.mark.parametrize("relay", [True, False], ids=["relay", "translate"])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_caller_may_leave_at_any_moment(way: str, relay: bool) -> None:
-    """Cancelled after any number of steps, a call is settled exactly once and its upstream closed; no task is left."""
-
-    async def main() -> None:
-        steps = 0
-        while not await leave_after(steps, way, relay=relay):
-            steps += 1
-        assert steps > 5
-
-    run(main())
-
-
-def test_a_caller_that_leaves_while_waiting_for_a_repeat_is_gone_at_once() -> None:
-    """In the pause before a repeat a hang-up ends the call, and the target is not asked again."""
-
-    async def main() -> None:
-        core = Core(Limited("x", retry_after=9.0), Scripted(WHOLE))
-        serving = asyncio.ensure_future(core.serve())
-        await core.clock.advance(1.0)
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-        assert core.end.state is State.CALLER_GONE
-        assert len(core.upstream.calls) == 1
-
-    run(main())
-
-
-def test_tokens_seen_so_far_are_the_entrys() -> None:
-    """A caller that leaves mid-stream is charged an estimate of what was said until then, marked so."""
-
-    async def main() -> None:
-        core = Core(Scripted(*STREAM, held={1: asyncio.Event()}))
-        serving = asyncio.ensure_future(core.serve(STREAMED))
-        await core.clock.settle()
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-        assert core.end.state is State.CALLER_GONE
-        assert core.end.status == 200
-        assert core.end.usage == Usage(input=5, output=2, estimated=True)
 
     run(main())
 
