@@ -29,14 +29,33 @@ def request(method: str, path: str, body: bytes = b"", headers: Headers = (), *,
 
 
 class RawConnection:
-    """One connection. `closed_at` is the monotonic second at which the other side was seen to close it."""
+    """
+    One connection. `closed_at` is the monotonic second at which the other side was seen to close it.
+    `receive_buffer` is how many bytes the kernel may keep for a caller that does not read.
+    """
 
-    def __init__(self, port: int, host: str = "127.0.0.1", deadline: float = DEADLINE) -> None:
-        self._socket = socket.create_connection((host, port), timeout=deadline)
+    def __init__(
+        self, port: int, host: str = "127.0.0.1", deadline: float = DEADLINE, receive_buffer: int | None = None
+    ) -> None:
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if receive_buffer is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._socket.settimeout(deadline)
+        try:
+            self._socket.connect((host, port))
+        except OSError:
+            self._socket.close()
+            raise
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._deadline = deadline
         self._held = b""
         self.closed_at: float | None = None
+
+    @property
+    def port(self) -> int:
+        """Our own."""
+        port: int = self._socket.getsockname()[1]
+        return port
 
     def __enter__(self) -> Self:
         return self

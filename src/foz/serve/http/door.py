@@ -36,6 +36,8 @@ log = logging.getLogger("foz.door")
 _OPERATIONS = {"chat": Operation.CHAT, "complete": Operation.COMPLETE, "embed": Operation.EMBED}
 _SLOWEST = 16 * 1024
 """Bytes a second at which a body must come, beyond its first `body_timeout` seconds."""
+_LEAST_TAKEN = 32 * 1024
+"""Bytes of what waits for them that a caller must take within the write timeout, unless that is all."""
 
 _LINGER = 1.0
 _NO_UPGRADE = (
@@ -71,6 +73,8 @@ class House(Struct):
 
 
 Phase = Literal["head", "body", "busy", "idle", "deaf"]
+_READING: frozenset[Phase] = frozenset({"head", "body"})
+"""Phases in which the deadline is the request's."""
 
 
 class Door(HttpToolsProtocol):
@@ -86,6 +90,8 @@ class Door(HttpToolsProtocol):
         self._found: Found | None = None
         self._exchange: Exchange | None = None
         self._asgi = False
+        self._unsent = 0
+        """Bytes that waited for the caller when their time to take them began."""
         self._received = 0
         """Bytes since the request began."""
         self._named: dict[bytes, bytes] = {}
@@ -146,16 +152,25 @@ class Door(HttpToolsProtocol):
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
+        if self._phase not in _READING:
+            self._watch_unsent()
         if self._exchange is not None:
-            self.deadline = self.loop.time() + self.house.limits.write_timeout
             self._exchange.pace(paused=True)
 
     @override
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._exchange is not None:
+        if self._phase == "busy":
             self.deadline = inf
+        elif self._phase == "idle":
+            self._rest()
+        if self._exchange is not None:
             self._exchange.pace(paused=False)
+
+    def _watch_unsent(self) -> None:
+        """The caller has a while to take something of what waits for them."""
+        self._unsent = self.transport.get_write_buffer_size()
+        self.deadline = self.loop.time() + self.house.limits.write_timeout
 
     @override
     def shutdown(self) -> None:
@@ -172,10 +187,18 @@ class Door(HttpToolsProtocol):
         self.deadline = inf
         if self._phase == "body" or (self._phase == "head" and self._size):
             self._refuse(BadRequest("The request did not arrive in time.", status=408))
-        elif self._phase == "busy":
+        elif self.flow.write_paused and self.transport.get_write_buffer_size() <= self._unsent - _LEAST_TAKEN:
+            self._watch_unsent()  # slow, but reading
+        elif self._phase == "busy" or self.flow.write_paused or self.transport.is_closing():
             self.transport.abort()
         else:
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Closes when all is sent; a caller who does not take it in time is left."""
+        self._phase = "deaf"
+        self._watch_unsent()
+        self.transport.close()
 
     # -- the parser's side -------------------------------------------------
 
@@ -374,27 +397,33 @@ class Door(HttpToolsProtocol):
         elif self._phase == "deaf":
             self._linger()
         else:
-            self._phase = "deaf"
-            self.transport.close()
+            self._close()
 
     def _linger(self) -> None:
         """Closes our side and lets theirs come to an end: a close with bytes unread would tear up the answer."""
         self._phase = "deaf"
-        self.deadline = self.loop.time() + _LINGER
+        if self.flow.write_paused:
+            self._watch_unsent()
+        else:
+            self.deadline = self.loop.time() + _LINGER
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
-            self.transport.close()
+            self._close()
 
     def _rest(self) -> None:
         self._phase = "idle"
-        self.deadline = self.loop.time() + self.house.limits.idle_timeout
+        if self.flow.write_paused:
+            self._watch_unsent()
+        else:
+            self.deadline = self.loop.time() + self.house.limits.idle_timeout
 
     @override
     def on_response_complete(self) -> None:
         """The control plane has answered; deadlines are the watch's, so uvicorn's own timer is never set."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
+            self._close()
             return
         self.flow.resume_reading()
         if self._phase == "busy":
@@ -408,7 +437,7 @@ class Door(HttpToolsProtocol):
         self._phase = "deaf"
         self._found = None
         if answering or self.transport.is_closing():
-            self.transport.close()
+            self._close()
             return
         self.house.gateway.refuse(self.house.fallback.name, fault)
         exchange = Exchange(self.transport, self.house.fallback, self.house.identities.new().hex(), _closed)
