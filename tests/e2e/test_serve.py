@@ -3,12 +3,14 @@
 import shlex
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -159,6 +161,33 @@ def test_a_rate_is_kept_over_two_workers(tmp_path: Path) -> None:
 
     assert 1 <= statuses.count(200) <= 3
     assert set(statuses) == {200, 429}
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+def test_what_was_said_is_kept_where_capture_is_on(tmp_path: Path, stream: str) -> None:
+    """A captured skin's call leaves its messages and its answer's text in the day's file, and nothing in the log."""
+    config = '[ledger]\ncapture = ["openai"]\n'
+    body = BODY[:-1] + f',"stream":{stream}}}'.encode()
+    with start_gateway(tmp_path, config=config) as gateway:
+        with gateway.connect() as connection:
+            assert connection.call("POST", CHAT, body).status == 200
+
+        def kept() -> list[tuple[str, str]]:
+            found = []
+            for path in (tmp_path / "data" / "content").glob("*/content.db"):
+                with (
+                    suppress(sqlite3.OperationalError),  # it is just being made
+                    closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database,
+                ):
+                    found += database.execute("SELECT input, output FROM content").fetchall()
+            return found
+
+        wait_until(lambda: bool(kept()), "the content to be kept")
+        ((heard, said),) = kept()
+
+    assert msgspec.json.decode(heard) == [{"role": "user", "content": "hello"}]
+    assert "simulated model" in said
+    assert "simulated model" not in gateway.stderr
 
 
 def test_a_reload_brings_new_models(tmp_path: Path, upstream: Upstream) -> None:

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from foz.config.settings import Settings
 from foz.ports.clock import Clock
+from foz.store.content import ContentFiles
 from foz.store.database import StoreError, path_of, prepare
 from foz.store.disk import Disk
 from foz.store.keys import SqliteKeys
@@ -21,6 +22,8 @@ class Books:
         self._clock = clock
         self.ledger = self._disk.ledger
         self.keys = _keys(settings, clock, self._disk)
+        kept = settings.ledger
+        self.content = ContentFiles(settings.data, clock.now, limit=kept.capture_limit, days=kept.content_days)
         self.book = SqliteBook(self._disk.writer, self._disk.owner.id, clock.now)
 
     @property
@@ -41,9 +44,12 @@ class Books:
 
     async def close(self) -> None:
         """Writes what waits."""
-        await self.keys.note_used()
-        self.keys.close()
-        await self._disk.close()
+        try:
+            await self.keys.note_used()
+        finally:
+            self.keys.close()
+            await asyncio.to_thread(self.content.close)
+            await self._disk.close()
 
 
 def _keys(settings: Settings, clock: Clock, disk: Disk | None) -> SqliteKeys:

@@ -97,6 +97,7 @@ class Worker:
             clock=self._clock,
             dice=random.random,
             policy=_policy(settings),
+            content=self._books.content,
         )
         self._siblings = Siblings(run_directory(settings), place.run, os.getpid())
         self._server = self._make_server(Gateway(self._services))
@@ -237,6 +238,7 @@ def _policy(settings: Settings) -> Policy:
             cool_down=breaker.cool_down,
         ),
         relay=settings.gateway.relay,
+        captured=frozenset(settings.ledger.capture),
         max_answer=limits.max_answer,
         max_in_flight=limits.max_in_flight,
     )

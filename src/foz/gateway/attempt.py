@@ -14,7 +14,8 @@ from foz.canon.model import Target
 from foz.canon.money import charge
 from foz.canon.request import Ask, Request
 from foz.canon.usage import Usage
-from foz.gateway.lane import TranslateStream, tallied
+from foz.gateway.capture import heard
+from foz.gateway.lane import TranslateStream, tallied, words
 from foz.gateway.meter import measured
 from foz.gateway.retry import after
 from foz.gateway.services import Services
@@ -47,6 +48,8 @@ class Run:
         self._status: int | None = None
         self._committed = False
         self._settled = False
+        self._said: list[str] | None = [] if turn.skin.name in services.policy.captured else None
+        """The answer's words, where the skin is captured."""
         self._first: float | None = None
         self._began = self._attempt_began = services.clock.monotonic()
         self._id = turn.id
@@ -118,6 +121,7 @@ class Run:
         self._number += 1
         self._target = target
         self._tally, self._sent, self._status = None, False, None
+        self._said = None if self._said is None else []
         self._attempt_began = self._services.clock.monotonic()
         await self._services.ledger.next_attempt(ended, self._attempt_row())
 
@@ -132,7 +136,8 @@ class Run:
         phase = services.health.asked(target.name, services.clock.monotonic())
         if phase is not None:
             services.meters.breaker(target.name, phase)
-        relay = speech.relay if services.policy.relay and speech.dialect == turn.skin.relays else None
+        passes = services.policy.relay and self._said is None and speech.dialect == turn.skin.relays
+        relay = speech.relay if passes else None
         if relay is not None:
             call = relay.retarget(turn.body, ask, target.model)
         else:
@@ -166,6 +171,8 @@ class Run:
             said = client.decode_response(reply)
             body = self._turn.codec.encode_response(said, self._decoded(), self._ask.model)
             self._tally = tallied(said)
+            if self._said is not None:
+                self._said = words(said)
         self._first = self._services.clock.monotonic()
         self._did_well()
         await self._settle(State.COMPLETE, None)
@@ -174,7 +181,9 @@ class Run:
     def _road(self, client: ClientCodec, relay: RelayCodec | None) -> RelayStream:
         if relay is not None:
             return relay.stream(self._ask)
-        return TranslateStream(client.decoder(), self._turn.codec.encoder(self._decoded(), self._ask.model))
+        road = TranslateStream(client.decoder(), self._turn.codec.encoder(self._decoded(), self._ask.model))
+        road.said = self._said
+        return road
 
     async def _stream(self, answer: UpstreamAnswer, road: RelayStream) -> None:
         tally = self._tally = road.tally
@@ -274,6 +283,8 @@ class Run:
             fault=_told(fault),
         )
         await self._services.ledger.settle(end, self._attempt_end(state, usage, fault))
+        if self._services.content is not None and self._said is not None:
+            self._services.content.keep(self._entry(), heard(self._decoded()), "".join(self._said))
 
 
 def _told(fault: Fault | None) -> str | None:

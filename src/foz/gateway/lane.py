@@ -15,6 +15,7 @@ from foz.canon.event import (
     VendorSaid,
 )
 from foz.canon.response import EmbedResponse
+from foz.gateway.capture import LONGEST
 from foz.ports.codec import Answer, EventDecoder, EventEncoder, Tally
 
 
@@ -44,6 +45,8 @@ class TranslateStream:
 
     def __init__(self, decoder: EventDecoder, encoder: EventEncoder) -> None:
         self.tally = Tally()
+        self.said: list[str] | None = None
+        """The answer's words, where somebody gathers them."""
         self._decoder = decoder
         self._encoder = encoder
 
@@ -51,6 +54,8 @@ class TranslateStream:
         said = []
         for event in events:
             _count(self.tally, event)
+            if self.said is not None and isinstance(event, TextGrew) and self.tally.content <= LONGEST:
+                self.said.append(event.text)
             said.append(self._encoder.feed(event))
         return b"".join(said)
 
@@ -61,6 +66,13 @@ class TranslateStream:
     def close(self) -> bytes:
         """The end of input: what is left to say, and the terminal frame."""
         return self._say(self._decoder.close()) + self._encoder.close()
+
+
+def words(answer: Answer) -> list[str]:
+    """The texts of a whole answer."""
+    return (
+        [] if isinstance(answer, EmbedResponse) else [choice.text[:LONGEST] for choice in answer.choices if choice.text]
+    )
 
 
 def tallied(answer: Answer) -> Tally:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from foz.gateway.health import BreakerPolicy, Health
 from foz.gateway.retry import RetryBudget, RetryPolicy
 from foz.ports.clock import Clock
+from foz.ports.content import Content
 from foz.ports.keys import Book
 from foz.ports.ledger import Ledger
 from foz.ports.line import Directory
@@ -20,6 +21,8 @@ class Policy(Struct, frozen=True):
     breaker: BreakerPolicy = BreakerPolicy()
     relay: bool = True
     """False sends all through the translate lane."""
+    captured: frozenset[str] = frozenset()
+    """Skins whose inputs and outputs are kept."""
     max_answer: int = 64 * 1024 * 1024
     max_in_flight: int = 10_000
 
@@ -37,6 +40,7 @@ class Services:
         clock: Clock,
         dice: Callable[[], float],
         policy: Policy,
+        content: Content | None = None,
     ) -> None:
         self.directory = directory
         """Swapped whole on reload."""
@@ -46,6 +50,7 @@ class Services:
         self.clock = clock
         self.dice = dice
         self.policy = policy
+        self.content = content
         self.health = Health(policy.breaker)
         self.repeats = RetryBudget(policy.retries)
         self.draining = False
