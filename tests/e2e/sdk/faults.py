@@ -21,6 +21,20 @@ def _ask(site: Site, client: Any = None, **options: Any) -> Callable[[], Any]:
     return lambda: (client or site.client()).chat.completions.create(**asked)
 
 
+def check_silent_upstream(site: Site) -> None:
+    """An upstream that falls silent ends by the gateway's patience: a 504 before the answer, an error in its stream."""
+    client, asked = site.counting()
+    error = raised(openai.InternalServerError, _ask(site, client, extra_headers=simulate(hang=0)))
+    stream = _ask(site, stream=True, extra_headers=simulate(hang=4))()
+    came: list[Any] = []
+    broken = raised(openai.APIError, lambda: came.extend(stream))
+
+    assert (error.status_code, error.code) == (504, "upstream_timeout")
+    assert len(asked) == 1
+    assert came
+    assert broken.code == "upstream_timeout"
+
+
 def check_bad_request(site: Site) -> None:
     """A value out of range is BadRequest and names the field; so are wrong types, deep inside too."""
     error = raised(openai.BadRequestError, _ask(site, temperature=9))
@@ -265,6 +279,15 @@ def check_timeout(site: Site) -> None:
         raise AssertionError("a stream that hangs came to an end")
     assert came
     assert _ask(site)().choices
+
+
+def check_garbled_stream(site: Site) -> None:
+    """Broken JSON in the middle of a stream is raised as APIError, after what had come."""
+    stream = _ask(site, stream=True, extra_headers=simulate(garble=5))()
+    came: list[Any] = []
+
+    assert raised(openai.APIError, lambda: came.extend(stream)).code == "upstream_garbled"
+    assert came
 
 
 def check_no_such_path(site: Site) -> None:

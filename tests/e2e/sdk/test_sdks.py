@@ -33,6 +33,10 @@ SETTINGS = """
 [limits]
 max_body = "4 MiB"
 
+[timeouts]
+first_byte = "3s"
+idle = "1s"
+
 [breaker]
 failures = 1000
 
