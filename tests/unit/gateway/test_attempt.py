@@ -15,7 +15,7 @@ from foz.gateway.health import BreakerPolicy
 from foz.gateway.retry import RetryPolicy
 from foz.gateway.services import Policy
 from foz.testing.upstream import Scripted
-from tests.core import DONE, FINISH, HELLO, STREAM, STREAMED, UP, WHOLE, Core, body, frame, piece, run
+from tests.core import COUNTED, DONE, FINISH, HELLO, STREAM, STREAMED, UP, WHOLE, Core, body, frame, piece, run
 
 OTHER = Target("two", "up-2", rank=1)
 BOTH = (UP, OTHER)
@@ -442,5 +442,31 @@ def test_counted_usage_is_hidden_from_who_did_not_ask() -> None:
             assert b"prompt_tokens" not in core.caller.body
             assert core.end.usage == Usage(7, 3)
             assert b"include_usage" in core.upstream.calls[0].body
+
+    run(main())
+
+
+def test_a_failed_attempts_tokens_are_its_own() -> None:
+    """What a failed attempt took stands in its row; an entry whose last target was never reached took nothing."""
+
+    async def main() -> None:
+        lost = Down("x", sent=False)
+        core = Core(targets=BOTH, scripts={"one": [Scripted(COUNTED, fault=Cut("x"))], "two": [lost, lost]})
+        assert await core.serve_while_time_passes(STREAMED) is lost
+        ends = [core.ledger.attempt_ends[key].usage for key in sorted(core.ledger.attempt_ends)]
+        assert ends == [Usage(7, 3), Usage(0, 0), Usage(0, 0)]
+        assert core.end.usage == Usage(0, 0)
+
+    run(main())
+
+
+@pytest.mark.parametrize("relay", [True, False])
+def test_the_lane_is_the_policys(relay: bool) -> None:
+    """Where both ends speak the same the bytes pass as they are, unless the policy translates all."""
+
+    async def main() -> None:
+        core = Core(Scripted(WHOLE.replace(b'"choices"', b'"choices"   ')), policy=Policy(relay=relay))
+        assert await core.serve() is None
+        assert (b'"choices"   :' in core.caller.body) is relay
 
     run(main())
