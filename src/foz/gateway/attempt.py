@@ -251,6 +251,8 @@ class Run:
         return Attempt(self._id, self._number, target.name, target.placement, self._services.clock.now())
 
     def _usage(self, fault: Fault | None) -> Usage:
+        if isinstance(fault, Bug):
+            return self._tally.usage or Usage() if self._tally is not None else Usage()  # to estimate may be the defect
         if self._tally is None and (not self._sent or isinstance(fault, Refused | Limited)):
             return NOTHING
         if fault is not None and self._tally is None:
@@ -264,8 +266,8 @@ class Run:
     async def _settle(self, state: State, fault: Fault | None) -> None:
         if self._settled:
             return
-        self._settled = True
         usage = self._usage(fault)
+        self._settled = True
         rates = self._target.rates
         self.spent = usage
         self.price = charge(rates, usage)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable
 from random import Random
 
+import msgspec
 import pytest
 from typing_extensions import override
 
@@ -12,9 +13,12 @@ from foz.canon.entry import State
 from foz.canon.fault import BadRequest, Draining, Fault, Forbidden, NoCapacity, NotFound, RateLimited
 from foz.canon.model import Target
 from foz.canon.principal import Principal
+from foz.canon.request import ChatRequest
+from foz.canon.usage import Usage
+from foz.dialects.openai.chat.server import ChatServer
 from foz.gateway.services import Policy
 from foz.testing.upstream import Scripted
-from tests.core import HELLO, STREAM, STREAMED, UP, WHOLE, Core, OpenBook, body, run
+from tests.core import DONE, HELLO, STREAM, STREAMED, UP, WHOLE, Core, OpenBook, body, run
 
 
 class FullBook(OpenBook):
@@ -211,5 +215,32 @@ def test_the_upstream_knows_the_request_by_the_same_id() -> None:
         assert call.header(b"x-request-id") == entry.request_id.encode()
         assert (entry.model, b'"up-1"' in call.body, b'"public"' in call.body) == ("public", True, False)
         assert core.ledger.attempts[entry.id][0].target == UP.name
+
+    run(main())
+
+
+class Confused(ChatServer):
+    """A codec with a defect: it reads what it cannot decode."""
+
+    @override
+    def decode_request(self, body: bytes) -> ChatRequest:
+        raise TypeError("a defect")
+
+
+@pytest.mark.parametrize("relay", [True, False])
+def test_a_defect_leaves_no_entry_open(relay: bool) -> None:
+    """Whatever goes wrong, the entry is settled once, as our own failure, and nothing looks finished."""
+
+    async def main() -> None:
+        core = Core(Scripted(*STREAM[:3], DONE), policy=Policy(relay=relay))
+        turn = msgspec.structs.replace(core.turn(body(STREAMED)), codec=Confused())
+        with pytest.raises(TypeError, match="a defect"):
+            await core.gateway.serve(turn, core.caller)
+        assert [end.state for end in core.ledger.settles] == [State.FAILED]
+        assert (core.end.fault or "").startswith("bug: ")
+        assert core.end.usage == Usage()
+        assert not core.caller.ended
+        assert core.services.in_flight == core.meters.in_flight == 0
+        assert all(answer.closed for answer in core.upstream.answers)
 
     run(main())
