@@ -103,8 +103,12 @@ class Ledger:
         wait_until(swept, "the entries of the dead to be interrupted", 20.0)
 
     def is_sound(self) -> bool:
-        """Whether SQLite finds nothing wrong with it."""
-        return self.rows("PRAGMA integrity_check") == [("ok",)]
+        """Whether SQLite finds nothing wrong with it, nor with what was captured."""
+        found = [self.rows("PRAGMA integrity_check")]
+        for path in self._path.parent.glob("content/*/content.db"):
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+                found.append(connection.execute("PRAGMA integrity_check").fetchall())
+        return all(rows == [("ok",)] for rows in found)
 
 
 def seen_by(upstream: Upstream, name: str) -> Counter[str]:

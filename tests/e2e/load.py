@@ -43,6 +43,11 @@ targets = ["near/upstream-name", "far/upstream-name"]
 name = "held"
 targets = ["held/held"]
 """
+CAPTURED = """
+[ledger]
+capture = ["openai"]
+"""
+"""Added to `CONFIG`: what is said is kept, and all goes through the translate lane."""
 Outcome = Literal["whole", "broken", "refused"]
 
 

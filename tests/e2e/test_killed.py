@@ -15,7 +15,7 @@ import pytest
 
 from foz.testing.process import Served, Upstream, free_port, start_gateway, start_upstream
 from tests.e2e.ground import Ledger, kill_all, owner, seeds, seen_by, workers
-from tests.e2e.load import CONFIG, HeldUpstream, Load, Told, connect
+from tests.e2e.load import CAPTURED, CONFIG, HeldUpstream, Load, Told, connect
 
 TWO = ("--workers", "2")
 LATEST = 0.5
@@ -34,9 +34,9 @@ def judge(folder: Path, upstream: Upstream, name: str, told: Told, capsys: pytes
     states, attempts, seen = ledger.states(name), ledger.attempts(name), seen_by(upstream, name)
     interrupted = {id for id, state in states.items() if state == "interrupted"}
     with capsys.disabled():
-        sys.stdout.write(
-            f"\n  {name}: {told.calls} calls, {len(told.whole)} whole answers, {len(interrupted)} interrupted"
-        )
+        kind, _, seed = name.rpartition("-")
+        sums = f"{told.calls} calls, {len(told.whole)} whole answers, {len(interrupted)} interrupted"
+        sys.stdout.write(f"\n  killed {kind}, seed {seed}: {sums}")
 
     assert [id for id in told.whole if states.get(id) != "complete"] == []
     assert {id: times for id, times in seen.items() if attempts[id] < times} == {}
@@ -64,7 +64,7 @@ def kill_the_gateway(
 ) -> None:
     """Again and again in the same folder, each time swept by the next."""
     port = free_port()
-    config = CONFIG.format(port=upstream.port, held=free_port())
+    config = CONFIG.format(port=upstream.port, held=free_port()) + (CAPTURED if arguments else "")
     gateway = start_gateway(folder, *arguments, config=config, port=port)
     try:
         for seed in runs:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from foz.testing.process import Served, Upstream, free_port, start_gateway, start_upstream, wait_until
+from foz.testing.raw import request
 from tests.e2e.ground import Ledger, gone, kill_all, seen_by, workers
-from tests.e2e.load import CONFIG, Load, Told
+from tests.e2e.load import CHAT, CONFIG, DONE, Load, Told, body
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,32 @@ def test_stopped_under_load(tmp_path: Path, upstream: Upstream, count: int) -> N
 
     judge(tmp_path, upstream, f"stopped{count}", told)
     assert "Traceback" not in gateway.stderr
+
+
+def test_a_stop_waits_no_longer_than_it_may(tmp_path: Path, upstream: Upstream) -> None:
+    """What runs longer than `drain` is cut off: never looking finished, settled as our own doing, exit status 0."""
+    config = CONFIG.format(port=upstream.port, held=free_port()) + "\n[limits]\ndrain = 0.3\n"
+    with (
+        start_gateway(tmp_path, config=config) as gateway,
+        gateway.connect() as endless,
+        gateway.connect() as slow,
+    ):
+        named = ((b"x-request-id", b"cut-1"), (b"x-simulate-endless", b"1"), (b"x-simulate-pace", b"0.01"))
+        endless.send(request("POST", CHAT, body("public", stream=True), named))
+        endless.until(b"data: ")
+        named = ((b"x-request-id", b"cut-2"), (b"x-simulate-delay", b"30"))
+        slow.send(request("POST", CHAT, body("public", stream=False), named))
+        wait_until(lambda: len(seen_by(upstream, "cut")) == 2, "the upstream to be asked")
+        gateway.process.terminate()
+        assert gateway.wait() == 0
+        assert not endless.rest().endswith((DONE, b"0\r\n\r\n"))
+        refused = slow.reply()
+
+    assert refused.status == 503
+    assert refused.header(b"retry-after") == b"1"
+    ledger = Ledger(tmp_path)
+    assert ledger.states("cut") == {"cut-1": "failed", "cut-2": "failed"}
+    assert [str(fault)[:10] for (fault,) in ledger.rows("SELECT fault FROM entries")] == ["draining: "] * 2
 
 
 def test_workers_outlive_no_supervisor(tmp_path: Path, upstream: Upstream) -> None:
