@@ -22,8 +22,11 @@ WAYS: dict[str, tuple[object, dict[str, list[Scripted | Fault]]]] = {
 }
 
 
-async def leave_after(steps: int, way: str, *, relay: bool) -> bool:
-    """Hangs up after so many turns of the loop and looks at what is left; whether it was over before."""
+async def leave_after(steps: int, way: str, *, relay: bool, again: int | None = None) -> bool:
+    """
+    Hangs up after so many turns of the loop, and `again` as many turns later, and looks at what is left;
+    whether it was over before.
+    """
     asked, scripts = WAYS[way]
     core = Core(targets=BOTH[: len(scripts)], scripts=dict(scripts), policy=Policy(relay=relay))
     before = asyncio.all_tasks()
@@ -35,6 +38,10 @@ async def leave_after(steps: int, way: str, *, relay: bool) -> bool:
     begun = [told for told in core.journal if told.startswith("settle ")]
     opened = "open" in core.journal
     serving.cancel()
+    if again is not None:
+        for _ in range(again):
+            await asyncio.sleep(0)
+        serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
     assert serving.cancelled()
     await core.clock.settle()
@@ -62,6 +69,20 @@ def test_a_caller_may_leave_at_any_moment(way: str, relay: bool) -> None:
     async def main() -> None:
         steps = 0
         while not await leave_after(steps, way, relay=relay):
+            steps += 1
+        assert steps > 5
+
+    run(main())
+
+
+@pytest.mark.parametrize("again", [0, 1, 2, 3])
+@pytest.mark.parametrize("way", WAYS)
+def test_being_stopped_twice_changes_nothing(way: str, again: int) -> None:
+    """Cancelled once more while the first cancellation is being settled, a call is still settled exactly once."""
+
+    async def main() -> None:
+        steps = 0
+        while not await leave_after(steps, way, relay=True, again=again):
             steps += 1
         assert steps > 5
 
