@@ -8,6 +8,7 @@ processor time of the contestant over the run, connecting included, by all event
 
 import asyncio
 import gc
+import time
 
 import uvloop
 from msgspec import Struct
@@ -23,6 +24,7 @@ STREAMS = 256
 PACE_MS = 20
 STALL = 0.25
 RAMP = 1.0
+NOISE = 0.05
 
 
 class Run(Struct, frozen=True):
@@ -36,7 +38,8 @@ class Run(Struct, frozen=True):
     p99_gap: float
     longest_gap: float
     p50_first: float
-    gateway_busy: float
+    others: float
+    """The share of the gateway's core that neither the contestant nor idleness had."""
     load_busy: float
 
     @property
@@ -76,11 +79,12 @@ def _run(endpoint: Endpoint, model: str, count: int, lab: Lab) -> Run:
     gc.collect()
     gc.disable()
     before = endpoint.program.cpu_seconds() if endpoint.program else 0.0
-    gateway, load = Busy(lab.cores.gateway), Busy(lab.cores.load)
+    began, gateway, load = time.perf_counter(), Busy(lab.cores.gateway), Busy(lab.cores.load)
     limit = RAMP + count * PACE_MS / 1000 * 2 + 10
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         request = endpoint.wire(model, stream=True)
         seen, gaps = runner.run(listen(endpoint.stream_port, request, STREAMS, ramp=RAMP, limit=limit))
+    ended, gateway_busy = time.perf_counter(), gateway.share()
     after = endpoint.program.cpu_seconds() if endpoint.program else 0.0
     gc.enable()
     expected = bodies.events_expected(count)
@@ -92,7 +96,7 @@ def _run(endpoint: Endpoint, model: str, count: int, lab: Lab) -> Run:
         p99_gap=quantile(gaps, 0.99),
         longest_gap=max(gaps),
         p50_first=quantile([stream.first - stream.began for stream in seen], 0.5),
-        gateway_busy=gateway.share(),
+        others=max(0.0, gateway_busy - (after - before) / (ended - began)),
         load_busy=load.share(),
     )
 
@@ -109,7 +113,10 @@ def _told(runs: dict[str, list[Run]]) -> Part:
             Series(f"{name}: load core busy", "share", tuple(run.load_busy for run in took)),
         ]
         if name != "direct":
-            series.append(Series(f"{name}: processor time per event", "µs", tuple(run.micros_each for run in took)))
+            series += [
+                Series(f"{name}: processor time per event", "µs", tuple(run.micros_each for run in took)),
+                Series(f"{name}: gateway core taken by others", "share", tuple(run.others for run in took)),
+            ]
     bars: list[Bar] = []
     if "foz" in runs:
         bars.append(Bar(f"stalled of {STREAMS} streams, all rounds", "", sum(r.stalled for r in runs["foz"]), "<=", 0))
@@ -122,7 +129,10 @@ def _told(runs: dict[str, list[Run]]) -> Part:
 
 
 def _warned(runs: dict[str, list[Run]]) -> tuple[str, ...]:
+    notes = []
     bad = sum(run.stalled for run in runs["direct"])
     if bad:
-        return (f"{bad} streams stalled without any gateway: the load's core was too busy to judge by.",)
-    return ()
+        notes.append(f"{bad} streams stalled without any gateway: the load's core was too busy to judge by.")
+    if max(run.others for took in runs.values() for run in took) > NOISE:
+        notes.append("Somebody else was at work on the gateway's core in some rounds: a stall there may be theirs.")
+    return tuple(notes)
