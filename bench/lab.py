@@ -8,6 +8,7 @@ the ledger, the metrics. Its settings are the defaults; nothing is tuned here, a
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,15 +17,16 @@ from string import Template
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from msgspec import Struct
 
 from bench import bodies, install
-from bench.processes import Cores, Program, free_port, wait_for
+from bench.processes import KEEPS, Cores, Program, free_port, wait_for
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = ROOT / "bench" / "templates"
 KEY = "sk-bench-0123456789abcdef0123456789abcdef"
-"""The bench's own key for what asks for one (`API_KEY`, LiteLLM's master key): it opens nothing but these runs."""
+"""The administrator's key (`API_KEY`, LiteLLM's master key): it opens nothing but these runs."""
 
 
 class Endpoint(Struct, frozen=True):
@@ -118,7 +120,7 @@ class Lab:
         return Endpoint("litellm", program, port, port, prefix=bodies.RENAMED, connections=16)
 
     def foz(self, workers: int = 1, *, wait: bool = True) -> Endpoint:
-        """`foz serve` as an installation has it: its defaults, one key, its providers and models in `foz.toml`."""
+        """`foz serve` as an installation has it: its defaults, a caller's key, providers and models in `foz.toml`."""
         folder = self._folder("foz")
         config = [_filled("foz.toml", whole=self.whole, paced=self.paced)]
         for model in (bodies.UPSTREAM, *self._models):
@@ -138,10 +140,11 @@ class Lab:
         command = [sys.executable, "-m", "foz", "serve", "--host", "127.0.0.1", "--port", str(port)]
         if workers > 1:
             command += ["--workers", str(workers)]
+        key = _key(folder, env)
         program = self._start("foz", command, self.cores.gateway, env, folder)
         if wait:
             wait_for(program, port, "/ready", 30)
-        return Endpoint("foz", program, port, port, prefix=bodies.RENAMED)
+        return Endpoint("foz", program, port, port, key, prefix=bodies.RENAMED)
 
     def stop(self, endpoint: Endpoint) -> None:
         """Ends one contestant before the others."""
@@ -176,6 +179,23 @@ class Lab:
         return program
 
 
+def _key(folder: Path, env: dict[str, str]) -> str:
+    """A caller's key as `foz keys create` makes it: hashed at rest, with a role, a project and a list of models."""
+    command = [sys.executable, "-m", "foz", "keys", "create", "--name", "bench", "--project", "bench", "--json"]
+    allowed = ["--model", f"{bodies.RENAMED}*", "--model", bodies.UPSTREAM, "--model", "paced-*", "--model", "whole-*"]
+    kept = {key: os.environ[key] for key in KEEPS if key in os.environ}
+    done = subprocess.run(
+        [*command, *allowed], cwd=folder, env={**kept, "HOME": str(folder), **env}, capture_output=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"foz keys create failed: {done.stderr.decode()[-500:]}")
+    return msgspec.json.decode(done.stdout, type=_Made).key
+
+
+class _Made(Struct):
+    key: str
+
+
 def _quoted() -> str:
     body = bodies.answer(bodies.UPSTREAM).decode()
     if "'" in body or "$" in body:
@@ -204,9 +224,9 @@ def ask(endpoint: Endpoint, model: str) -> bytes:
 
 
 def get(endpoint: Endpoint, path: str) -> bytes:
-    """One GET with the key; the body of a 200, else an error."""
+    """One GET with the administrator's key; the body of a 200, else an error."""
     with socket.create_connection(("127.0.0.1", endpoint.port), 10) as line:
-        head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{endpoint.port}\r\nAuthorization: Bearer {endpoint.key}\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{endpoint.port}\r\nAuthorization: Bearer {KEY}\r\n"
         line.sendall(f"{head}Connection: close\r\n\r\n".encode())
         parts = []
         while data := line.recv(65536):

@@ -55,6 +55,7 @@ class Program:
         self.log = folder / f"{name}.log"
         kept = {key: os.environ[key] for key in KEEPS if key in os.environ}
         pinned = ["taskset", "-c", ",".join(map(str, on)), "setpriv", "--pdeathsig", "TERM", *command]
+        self.began = time.perf_counter()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 pinned,
