@@ -281,3 +281,80 @@ def test_the_process_stays_up_and_frees_all(gateway: Served) -> None:
     """After all of this the gateway answers, and no connection of ours is left open in it."""
     with gateway.connect() as connection:
         assert connection.call("POST", CHAT, BODY).status == 200
+
+
+def test_trailers_without_end_are_cut_off(gateway: Served) -> None:
+    """Fields after the last chunk are not kept, and beyond the limit of a head they get 431."""
+    with gateway.connect() as connection:
+        connection.send(chat(b"transfer-encoding: chunked\r\n", b"%x\r\n%s\r\n0\r\n" % (len(BODY), BODY)))
+        seen = b""
+        try:
+            for _ in range(200):
+                connection.send(b"x-trailer: " + b"a" * 1000 + b"\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        seen = connection.rest()
+
+    assert seen == b"" or status(seen) == 431
+
+
+def test_trailers_reach_nobody(gateway: Served) -> None:
+    """A trailer that looks like a header of mischief is served as if it were not there."""
+    chunks = b"%x\r\n%s\r\n0\r\nx-simulate-status: 500\r\n\r\n" % (len(BODY), BODY)
+    with gateway.connect() as connection:
+        connection.send(chat(b"transfer-encoding: chunked\r\n", chunks))
+
+        assert connection.reply().status == 200
+
+
+def test_a_pipelined_request_lends_no_headers(gateway: Served) -> None:
+    """The headers of a request that is never looked at do not become those of the one before it."""
+    first = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    second = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\norigin: https://evil.example\r\n\r\n"
+
+    assert status(sent(gateway, first + second)) == 200
+
+
+def test_a_body_in_tiny_chunks_is_one_body(gateway: Served) -> None:
+    """A body of one-byte chunks is put together and served."""
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY)
+    with gateway.connect() as connection:
+        connection.send(chat(b"transfer-encoding: chunked\r\n", chunks + b"0\r\n\r\n"))
+
+        assert connection.reply().status == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [(b"http://localhost/v1/chat/completions", 200), (b"http://evil.example/v1/chat/completions", 403), (b"*", 400)],
+)
+def test_an_absolute_target_counts_with_its_authority(gateway: Served, target: bytes, expected: int) -> None:
+    """`POST http://host/path` is served as that host's path, whatever Host says; another form of target gets 400."""
+    request_ = chat(b"connection: close\r\ncontent-length: %d\r\n" % len(BODY)).replace(CHAT.encode(), target, 1)
+
+    assert status(sent(gateway, request_)) == expected
+
+
+def test_a_late_body_does_not_bring_a_second_answer(gateway: Served) -> None:
+    """Whoever was answered before the body came is not answered again when it never comes."""
+    answer = sent(gateway, b"POST /health HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n")
+
+    assert len(re.findall(rb"HTTP/1\.1 [0-9]{3} ", answer)) == 1
+
+
+@pytest.mark.parametrize(
+    "header", [b"content-encoding: gzip", b"content-type: application/json; charset=latin-1"], ids=["gzip", "latin-1"]
+)
+def test_a_body_that_is_no_plain_json_is_refused(gateway: Served, header: bytes) -> None:
+    """A body that says it is packed, or not UTF-8, gets 415 instead of a guess."""
+    name, _, value = header.partition(b": ")
+    with gateway.connect() as connection:
+        assert connection.call("POST", CHAT, BODY, ((name, value),)).status == 415
+
+
+def test_head_on_a_path_of_posts_has_no_body(gateway: Served) -> None:
+    """HEAD gets the status and the length, never the body."""
+    answer = sent(gateway, b"HEAD " + CHAT.encode() + b" HTTP/1.1\r\nhost: localhost\r\n\r\n")
+
+    assert status(answer) == 405
+    assert answer.endswith(b"\r\n\r\n")

@@ -7,6 +7,7 @@ asked and settled, durable, before the dialect's terminal frame leaves. Whatever
 """
 
 import asyncio
+import logging
 
 from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd, State
 from foz.canon.fault import Bug, Cut, Down, Draining, Fault, Garbled, Limited, Refused, Timeout, Unsupported
@@ -15,6 +16,7 @@ from foz.canon.money import charge
 from foz.canon.request import Ask, Request
 from foz.canon.usage import Usage
 from foz.gateway.capture import heard
+from foz.gateway.health import Phase
 from foz.gateway.lane import TranslateStream, tallied, words
 from foz.gateway.meter import measured
 from foz.gateway.retry import after
@@ -24,11 +26,14 @@ from foz.ports.codec import ClientCodec, RelayCodec, RelayStream, Tally
 from foz.ports.turn import Turn
 from foz.ports.upstream import UpstreamAnswer
 
+log = logging.getLogger("foz.gateway")
+
 OK = range(200, 300)
 MAX_FAULT_BODY = 64 * 1024
 CALLER_GONE = 499
 NOTHING = Usage(input=0, output=0)
 MAX_FAULT_TEXT = 500
+MOST_HELD = 10_000
 
 
 class Run:
@@ -50,6 +55,10 @@ class Run:
         self._settled = False
         self._said: list[str] | None = [] if turn.skin.name in services.policy.captured else None
         """The answer's words, where the skin is captured."""
+        self._ended: AttemptEnd | None = None
+        """The attempt that failed, until the next one is open."""
+        self._looks = False
+        """Whether this attempt is the one that is let through to see how an ailing target does."""
         self._first: float | None = None
         self._began = self._attempt_began = services.clock.monotonic()
         self._id = turn.id
@@ -74,7 +83,7 @@ class Run:
             await self._services.ledger.open(self._entry(), self._attempt_row())
             await self._attempts()
         except asyncio.CancelledError:
-            if self._services.draining:
+            if self._services.stopping:
                 await self._settle(State.FAILED, Draining("the gateway was stopped before the answer was complete"))
             else:
                 await self._settle(State.CALLER_GONE, None)
@@ -91,38 +100,47 @@ class Run:
                 await self._settle(State.FAILED, Bug("a defect of Foz ended this call; its log says more"))
 
     async def _attempts(self) -> None:
-        services = self._services
-        policy = services.policy.retries
+        services, policy = self._services, self._services.policy.retries
         position = repeats = 0
         while True:
-            target = self._target = self._plan[position]
+            target = self._plan[position]
             try:
                 await self._attempt(target)
             except Fault as fault:
                 fault.target = fault.target or target.name
                 self._note_failure(fault)
-                more = position + 1 < len(self._plan)
+                following = self._following(position)
+                more = following is not None
                 step = after(fault, target, policy, repeats, more_targets=more, dice=services.dice())
                 if self._committed or step.step == "give_up":
                     raise
-                if step.step == "again":
-                    if not services.repeats.spend():
+                if following is None:
+                    if not self._allows(target) or not services.repeats.spend():
                         raise
                     repeats += 1
-                    await services.clock.sleep(step.pause)
                 else:
-                    position, repeats = position + 1, 0
-                await self._move_on(fault, self._plan[position])
+                    position, repeats = following, 0
+                self._ended = self._attempt_end(State.FAILED, self._usage(fault), fault)
+                if step.pause:
+                    await services.clock.sleep(step.pause)
+                await self._move_on(self._ended, self._plan[position])
             else:
                 return
 
-    async def _move_on(self, fault: Fault, target: Target) -> None:
-        ended = self._attempt_end(State.FAILED, self._usage(fault), fault)
+    def _allows(self, target: Target) -> bool:
+        return self._services.health.allows(target.name, self._services.clock.monotonic())
+
+    def _following(self, position: int) -> int | None:
+        """The next target of the plan that may still be asked."""
+        return next((at for at in range(position + 1, len(self._plan)) if self._allows(self._plan[at])), None)
+
+    async def _move_on(self, ended: AttemptEnd, target: Target) -> None:
         self._number += 1
         self._target = target
         self._tally, self._sent, self._status = None, False, None
         self._said = None if self._said is None else []
         self._attempt_began = self._services.clock.monotonic()
+        self._ended = None
         await self._services.ledger.next_attempt(ended, self._attempt_row())
 
     # -- one attempt -------------------------------------------------------
@@ -133,9 +151,9 @@ class Run:
         speech = line.speech.get(ask.operation)
         if speech is None or speech.client is None:
             raise Unsupported(f"{target.name} has no {ask.operation} operation")
-        phase = services.health.asked(target.name, services.clock.monotonic())
-        if phase is not None:
-            services.meters.breaker(target.name, phase)
+        self._looks = services.health.looks(target.name, services.clock.monotonic())
+        if self._looks:
+            self._turned("half_open")
         passes = services.policy.relay and self._said is None and speech.dialect == turn.skin.relays
         relay = speech.relay if passes else None
         if relay is not None:
@@ -197,6 +215,8 @@ class Run:
                     caller.write(piece)
                 return
             held.append(piece)
+            if len(held) > MOST_HELD:
+                raise Garbled(f"the stream brought {MOST_HELD} pieces and no content")
             if tally.pieces:
                 self._committed = True
                 self._first = self._services.clock.monotonic()
@@ -216,20 +236,23 @@ class Run:
     # -- what it came to ---------------------------------------------------
 
     def _did_well(self) -> None:
-        phase = self._services.health.did_well(self._target.name)
-        if phase is not None:
-            self._services.meters.breaker(self._target.name, phase)
+        self._turned(self._services.health.did_well(self._target.name))
+
+    def _turned(self, phase: Phase | None) -> None:
+        if phase is None:
+            return
+        self._services.meters.breaker(self._target.name, phase)
+        if phase == "open":
+            log.warning("%s failed too often and is left alone for a while", self._target.name)
+        elif phase == "closed":
+            log.warning("%s answers again", self._target.name)
 
     def _note_failure(self, fault: Fault) -> None:
         services, name = self._services, self._target.name
         if isinstance(fault, Down | Timeout | Garbled | Cut):
-            phase = services.health.did_fail(name, services.clock.monotonic())
-        elif isinstance(fault, Refused | Limited):
-            phase = services.health.did_well(name)
-        else:
-            return  # it is not the target's doing: nothing is known of its health
-        if phase is not None:
-            services.meters.breaker(name, phase)
+            self._turned(services.health.did_fail(name, services.clock.monotonic(), looking=self._looks))
+        elif isinstance(fault, Refused | Limited):  # else it is not the target's doing: nothing is known of its health
+            self._turned(services.health.did_well(name))
 
     def _entry(self) -> Entry:
         turn, ask = self._turn, self._ask
@@ -266,7 +289,7 @@ class Run:
     async def _settle(self, state: State, fault: Fault | None) -> None:
         if self._settled:
             return
-        usage = self._usage(fault)
+        usage = self._usage(fault) if self._ended is None else self._ended.usage
         self._settled = True
         rates = self._target.rates
         self.spent = usage
@@ -284,7 +307,7 @@ class Run:
             price_version=rates.version if rates is not None and self.price is not None else None,
             fault=_told(fault),
         )
-        await self._services.ledger.settle(end, self._attempt_end(state, usage, fault))
+        await self._services.ledger.settle(end, self._ended or self._attempt_end(state, usage, fault))
         if self._services.content is not None and self._said is not None:
             self._services.content.keep(self._entry(), heard(self._decoded()), "".join(self._said))
 

@@ -35,11 +35,12 @@ class Breaker(Struct, frozen=True):
 
 
 CLOSED = Breaker()
+MOST = 10_000
 
 
-def failed(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:
-    """The target failed us."""
-    if breaker.phase == "half_open":
+def failed(breaker: Breaker, policy: BreakerPolicy, now: float, *, looking: bool) -> Breaker:
+    """The target failed us; `looking` is the request that was let through to see."""
+    if breaker.phase == "half_open" and looking:
         cool_down = min(breaker.cool_down * 2, policy.longest)
         return Breaker("open", breaker.failures + 1, breaker.since, now + cool_down, cool_down)
     if breaker.phase == "closed":
@@ -48,7 +49,7 @@ def failed(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:
         if failures < policy.failures:
             return Breaker("closed", failures, since)
         return Breaker("open", failures, since, now + policy.cool_down, policy.cool_down)
-    return breaker  # a late failure of a request that was under way when the breaker opened
+    return breaker  # a late failure of a request that was under way when the breaker opened, or opened again
 
 
 def looked(breaker: Breaker, now: float) -> Breaker:
@@ -73,21 +74,28 @@ class Health:
         breaker = self._breakers.get(target)
         return breaker is None or passes(breaker, now)
 
-    def asked(self, target: str, now: float) -> Phase | None:
-        """The target is about to be asked; the phase it is in now, where that changes."""
+    def looks(self, target: str, now: float) -> bool:
+        """The target is about to be asked: whether this is the request that is let through to see."""
         breaker = self._breakers.get(target)
-        if breaker is None or breaker.phase == "closed":
-            return None
+        if breaker is None or breaker.phase == "closed" or now < breaker.until:
+            return False
         self._breakers[target] = looked(breaker, now)
-        return "half_open"
+        return True
+
+    def opens_in(self, target: str, now: float) -> float:
+        """Seconds until the target may be asked again."""
+        breaker = self._breakers.get(target)
+        return 0.0 if breaker is None or breaker.phase == "closed" else max(breaker.until - now, 0.0)
 
     def did_well(self, target: str) -> Phase | None:
         """The target answered; the phase it is in now, where that changes."""
         breaker = self._breakers.pop(target, None)
         return None if breaker is None or breaker.phase == "closed" else "closed"
 
-    def did_fail(self, target: str, now: float) -> Phase | None:
+    def did_fail(self, target: str, now: float, *, looking: bool = False) -> Phase | None:
         """The target failed; the phase it is in now, where that changes."""
         before = self._breakers.get(target, CLOSED)
-        after = self._breakers[target] = failed(before, self._policy, now)
+        if before is CLOSED and len(self._breakers) >= MOST:
+            del self._breakers[next(iter(self._breakers))]  # callers may name any model of a provider
+        after = self._breakers[target] = failed(before, self._policy, now, looking=looking)
         return None if after.phase == before.phase else after.phase

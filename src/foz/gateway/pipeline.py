@@ -1,6 +1,6 @@
 """The life of a request, in the order of its stages."""
 
-from foz.canon.fault import Draining, Fault, Forbidden, NoCapacity, NotFound
+from foz.canon.fault import Draining, Fault, Forbidden, NoCapacity, NoRoute, NotFound
 from foz.canon.model import Model, Target
 from foz.canon.principal import Principal
 from foz.canon.request import Ask
@@ -26,6 +26,10 @@ class Gateway:
             model = self.find(turn.principal, ask.model)
             targets = plan(model, ask, self._allowed, services.dice)
             await self._reserve(turn.principal, ask)
+        except NoRoute as fault:
+            fault.retry_after = self._soonest(model)
+            self.refuse(turn.skin.name, fault)
+            raise
         except Fault as fault:
             self.refuse(turn.skin.name, fault)
             raise
@@ -37,8 +41,8 @@ class Gateway:
             await run.serve()
         finally:
             services.in_flight -= 1
-            services.book.settle(turn.principal, _tokens(ask), run.spent, run.price)
             services.meters.ended(turn.skin.name, model.name, run.asked, run.ended())
+            services.book.settle(turn.principal, _tokens(ask), run.spent, run.price)
 
     def refuse(self, skin: str, fault: Fault) -> None:
         """Counts a request that came to no entry."""
@@ -64,6 +68,12 @@ class Gateway:
 
     def _allowed(self, target: Target) -> bool:
         return self.services.health.allows(target.name, self.services.clock.monotonic())
+
+    def _soonest(self, model: Model) -> float | None:
+        """Seconds until one of the targets that failed too often may be asked again."""
+        now = self.services.clock.monotonic()
+        waits = [self.services.health.opens_in(target.name, now) for target in model.targets]
+        return min((wait for wait in waits if wait > 0), default=None)
 
     def _room(self) -> None:
         if self.services.draining:

@@ -54,4 +54,7 @@ class Services:
         self.health = Health(policy.breaker)
         self.repeats = RetryBudget(policy.retries)
         self.draining = False
+        """No new requests are taken."""
+        self.stopping = False
+        """What still runs is being stopped: a cancelled run is our doing, not its caller's."""
         self.in_flight = 0

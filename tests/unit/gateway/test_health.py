@@ -8,7 +8,7 @@ POLICY = BreakerPolicy(failures=3, window=30.0, cool_down=5.0, longest=15.0)
 def after_failures(*times: float) -> Breaker:
     breaker = CLOSED
     for time in times:
-        breaker = failed(breaker, POLICY, time)
+        breaker = failed(breaker, POLICY, time, looking=False)
     return breaker
 
 
@@ -40,7 +40,7 @@ def test_each_failed_look_doubles_the_cool_down_up_to_the_longest() -> None:
     for _ in range(4):
         pauses.append(breaker.until - now)
         now = breaker.until
-        breaker = failed(looked(breaker, now), POLICY, now)
+        breaker = failed(looked(breaker, now), POLICY, now, looking=True)
 
     assert pauses == [5.0, 10.0, 15.0, 15.0]
 
@@ -49,7 +49,26 @@ def test_a_late_failure_changes_nothing_while_open() -> None:
     """A request that was under way when the breaker opened does not prolong it."""
     opened = after_failures(1, 2, 3)
 
-    assert failed(opened, POLICY, 4.0) == opened
+    assert failed(opened, POLICY, 4.0, looking=False) == opened
+
+
+def test_only_the_look_reopens_it() -> None:
+    """While one request looks, late failures of others neither reopen the breaker nor double its cool-down."""
+    half = looked(after_failures(1, 2, 3), 8.0)
+
+    assert failed(half, POLICY, 8.1, looking=False) == half
+    assert failed(half, POLICY, 8.1, looking=True).cool_down == 10.0
+
+
+def test_many_failures_at_once_do_not_prolong_the_cool_down() -> None:
+    """Thirty requests that fail together leave the target alone for one cool-down, not for the longest."""
+    health = Health(POLICY)
+    for _ in range(30):
+        health.looks("t", 1.0)
+        health.did_fail("t", 1.0)
+
+    assert health.allows("t", 6.0)
+    assert health.opens_in("t", 2.0) == 4.0
 
 
 def test_success_closes_it_and_is_told_once() -> None:
@@ -59,7 +78,8 @@ def test_success_closes_it_and_is_told_once() -> None:
 
     assert told == [None, None, "open"]
     assert not health.allows("t", 4.0)
-    assert health.asked("t", 9.0) == "half_open"
+    assert health.looks("t", 9.0)
+    assert not health.looks("t", 9.0)
     assert health.did_well("t") == "closed"
     assert health.did_well("t") is None
     assert health.allows("t", 9.0)

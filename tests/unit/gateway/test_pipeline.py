@@ -177,7 +177,7 @@ def test_what_a_stop_cuts_off_is_our_doing() -> None:
         core = Core(Scripted(*STREAM, held={1: asyncio.Event()}))
         running = asyncio.ensure_future(core.serve(STREAMED))
         await core.clock.settle()
-        core.services.draining = True
+        core.services.draining = core.services.stopping = True
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert core.end.state is State.FAILED

@@ -9,6 +9,7 @@ last one is answered (pipelining) is never looked at, and the connection closes 
 
 import asyncio
 import logging
+import re
 from math import inf
 from typing import Literal
 
@@ -40,6 +41,8 @@ _LEAST_TAKEN = 32 * 1024
 """Bytes of what waits for them that a caller must take within the write timeout, unless that is all."""
 
 _LINGER = 1.0
+_QUERY = ord("?")
+_ABSOLUTE = re.compile(rb"https?://([^/?#]+)([/?][^#]*|)", re.IGNORECASE)
 _NO_UPGRADE = (
     "This server speaks HTTP/1.1 only and its parser skips the body of a request that offers another protocol; "
     "leave out the Upgrade header (in Java: HttpClient.Version.HTTP_1_1)."
@@ -85,15 +88,14 @@ class Door(HttpToolsProtocol):
         self.house = house
         self.deadline = inf
         self._phase: Phase = "idle"
-        self._size = 0
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._found: Found | None = None
         self._exchange: Exchange | None = None
         self._asgi = False
         self._unsent = 0
         """Bytes that waited for the caller when their time to take them began."""
         self._received = 0
-        """Bytes since the request began."""
+        """Bytes since the request began or since the last piece of its body: trailers and framing are bounded too."""
         self._named: dict[bytes, bytes] = {}
         self._old: bool | None = None
         """Whether the caller speaks HTTP/1.0; asked once a connection."""
@@ -127,7 +129,7 @@ class Door(HttpToolsProtocol):
             return
         if phase == "idle":
             self._phase = "head"
-            self._size = self._received = 0
+            self._received = 0
             self.deadline = self.loop.time() + self.house.limits.header_timeout
         elif phase == "body":
             self.deadline += len(data) / _SLOWEST
@@ -140,10 +142,8 @@ class Door(HttpToolsProtocol):
             if self._phase != "deaf":
                 self._refuse(BadRequest(f"This is not a well-formed HTTP/1.1 request: {error}."))
         else:
-            if self._phase == "head":
-                self._size += len(data)
-                if self._size > self.house.limits.max_header:
-                    self._refuse(self._header_fault())
+            if self._received > self.house.limits.max_header and self._phase in _READING:
+                self._refuse(self._header_fault())
 
     @override
     def eof_received(self) -> None:
@@ -185,7 +185,7 @@ class Door(HttpToolsProtocol):
     def expired(self) -> None:
         """The caller was too slow: `ports.watch.Waiting`."""
         self.deadline = inf
-        if self._phase == "body" or (self._phase == "head" and self._size):
+        if self._phase == "body" or (self._phase == "head" and self._received):
             self._refuse(BadRequest("The request did not arrive in time.", status=408))
         elif self.flow.write_paused and self.transport.get_write_buffer_size() <= self._unsent - _LEAST_TAKEN:
             self._watch_unsent()  # slow, but reading
@@ -223,11 +223,13 @@ class Door(HttpToolsProtocol):
 
     @override
     def on_url(self, url: bytes) -> None:
-        self.url += url
+        if self._phase == "head":
+            self.url += url
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        if self._phase == "head":  # trailers come later, and nobody asked for them
+            self.headers.append((name.lower(), value))
 
     @override
     def on_headers_complete(self) -> None:
@@ -237,6 +239,9 @@ class Door(HttpToolsProtocol):
         named = self._named = dict(reversed(headers))  # of several of one name, the first
         if self._received > self.house.limits.max_header and self._head_size() > self.house.limits.max_header:
             self._refuse(self._header_fault())
+            return
+        if self.url[:1] != b"/" and not self._from_absolute(named):
+            self._refuse(BadRequest("The target of the request must be a path."))
             return
         if b"host" not in named or len(named) != len(headers):
             hosts = sum(name == b"host" for name, _ in headers)
@@ -251,24 +256,37 @@ class Door(HttpToolsProtocol):
         else:
             self._route()
 
+    def _from_absolute(self, named: dict[bytes, bytes]) -> bool:
+        """`POST http://host/path`, as to a proxy: the target's authority counts, not the Host header (RFC 9112)."""
+        match = _ABSOLUTE.fullmatch(self.url)
+        if match is None:
+            return False
+        authority, rest = match.groups()
+        self.url = rest if rest[:1] == b"/" else b"/" + rest
+        self.headers = [(b"host", authority) if name == b"host" else (name, value) for name, value in self.headers]
+        named[b"host"] = authority
+        return True
+
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _route(self) -> None:
-        path = self.url.partition(b"?")[0] if b"?" in self.url else self.url
+        path = self.url.partition(b"?")[0] if _QUERY in self.url else self.url
         found = self.house.router.find(self.parser.get_method(), path)
         self._phase = "body"
         self.deadline = self.loop.time() + self.house.limits.body_timeout
         if isinstance(found, Found):
             self._found = found
-            self._body = []
-            self._size = 0
-            if b"expect" in self._named:
+            self._body = b""
+            if b"expect" in self._named and self._waits():
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         elif found.status == 404:  # noqa: PLR2004 - the plain word
             self._fall_through()
         else:
             self._missed(found)
+
+    def _waits(self) -> bool:
+        return self._named[b"expect"].lower() == b"100-continue" and self.parser.get_http_version() != "1.0"
 
     def _fall_through(self) -> None:
         self._asgi = True
@@ -289,18 +307,23 @@ class Door(HttpToolsProtocol):
             self.transport.write(b"HTTP/1.1 204 No Content\r\n%sconnection: close\r\n\r\n" % lines)
             self._linger()
             return
-        self._refuse(BadRequest(missed.message, status=missed.status), missed.allow)
+        head = self.parser.get_method() == b"HEAD"
+        self._refuse(BadRequest(missed.message, status=missed.status), missed.allow, bodiless=head)
 
     @override
     def on_body(self, body: bytes) -> None:
+        self._received = 0
         if self._asgi:
             super().on_body(body)
         elif self._phase == "body":
-            self._size += len(body)
-            if self._size > self.house.limits.max_body:
+            if not self._body:
+                self._body = body
+                return
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
+            if len(self._body) > self.house.limits.max_body:
                 self._refuse(self._body_fault())
-            else:
-                self._body.append(body)
 
     @override
     def on_message_complete(self) -> None:
@@ -318,10 +341,9 @@ class Door(HttpToolsProtocol):
     # -- an exchange -------------------------------------------------------
 
     def _begin(self, found: Found) -> None:
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body = []
+        body, self._body = bytes(self._body), b""
         route = found.route
-        query = self.url.partition(b"?")[2].decode("latin-1") if b"?" in self.url else ""
+        query = self.url.partition(b"?")[2].decode("latin-1") if _QUERY in self.url else ""
         call = heard(route.method, route.path, self.headers, self._named, body, query)
         id = self.house.identities.new()
         exchange = Exchange(self.transport, self.house.skins[route.skin], request_id(call) or id.hex(), self._finished)
@@ -347,6 +369,8 @@ class Door(HttpToolsProtocol):
         except Fault as fault:
             exchange.reply(skin.encode_fault(fault, exchange.request_id))
         except asyncio.CancelledError:
+            if exchange.over:
+                raise
             stopped = Draining("The gateway was stopped before the answer was complete; ask again.", retry_after=1)
             exchange.reply(skin.encode_fault(stopped, exchange.request_id))
             exchange.abort()
@@ -357,8 +381,9 @@ class Door(HttpToolsProtocol):
             exchange.reply(skin.encode_fault(bug, exchange.request_id))
             exchange.abort()
         finally:
-            if exchange.task is not None:
-                self.tasks.discard(exchange.task)
+            task, exchange.task = exchange.task, None  # or a cancelled task and its frames would hold each other
+            if task is not None:
+                self.tasks.discard(task)
 
     async def _act(self, exchange: Exchange, found: Found, call: Call, id: bytes) -> None:
         house, skin, action = self.house, exchange.skin, found.route.action
@@ -431,9 +456,9 @@ class Door(HttpToolsProtocol):
 
     # -- refusals ----------------------------------------------------------
 
-    def _refuse(self, fault: Fault, allow: bytes = b"") -> None:
+    def _refuse(self, fault: Fault, allow: bytes = b"", *, bodiless: bool = False) -> None:
         """Answers before there is an exchange, and closes: what follows on this connection cannot be trusted."""
-        answering = self._phase in {"busy", "deaf"}
+        answering = self._phase in {"busy", "deaf"} or (self._asgi and self.cycle.response_started)
         self._phase = "deaf"
         self._found = None
         if answering or self.transport.is_closing():
@@ -442,6 +467,7 @@ class Door(HttpToolsProtocol):
         self.house.gateway.refuse(self.house.fallback.name, fault)
         exchange = Exchange(self.transport, self.house.fallback, self.house.identities.new().hex(), _closed)
         exchange.keep_alive = False
+        exchange.bodiless = bodiless
         reply = exchange.skin.encode_fault(fault, exchange.request_id)
         if allow:
             reply = type(reply)(reply.status, (*reply.headers, (b"allow", allow)), reply.body)
@@ -449,10 +475,14 @@ class Door(HttpToolsProtocol):
         self._linger()
 
     def _header_fault(self) -> Fault:
-        return BadRequest(f"The request's head is larger than {self.house.limits.max_header} bytes.", status=431)
+        return BadRequest(
+            f"The request's head is larger than {self.house.limits.max_header} bytes ([limits] max_header).", status=431
+        )
 
     def _body_fault(self) -> Fault:
-        return BadRequest(f"The request's body is larger than {self.house.limits.max_body} bytes.", status=413)
+        return BadRequest(
+            f"The request's body is larger than {self.house.limits.max_body} bytes ([limits] max_body).", status=413
+        )
 
 
 def _closed(exchange: Exchange) -> None:

@@ -16,7 +16,10 @@ from foz.wire.http import Call, Headers
 
 _LOOPBACK_HOST = re.compile(rb"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 _LOOPBACK_ORIGIN = re.compile(rb"https?://(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
-_JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_JSON = re.compile(
+    rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;(?:(?!charset)[^;])*)*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?",
+    re.IGNORECASE,
+)
 _EXPOSED = b"access-control-expose-headers: x-request-id, retry-after, retry-after-ms, x-should-retry\r\n"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -85,11 +88,15 @@ class Guard(Struct, frozen=True):
 
 
 def check_json(call: Call) -> None:
-    """Raises BadRequest (415) where a body says that it is something else."""
+    """Raises BadRequest (415) where a body says that it is something else than plain JSON in UTF-8."""
+    encoding = call.header(b"content-encoding")
+    if encoding is not None and encoding.lower() != b"identity":
+        shown = encoding.decode("latin-1")[:100]
+        raise BadRequest(f"The content encoding '{shown}' is not supported; send the body as it is.", status=415)
     content_type = call.header(b"content-type")
     if content_type is not None and content_type != b"application/json" and not _JSON.fullmatch(content_type):
         shown = content_type.decode("latin-1")[:100]
-        raise BadRequest(f"The content type '{shown}' is not supported; send 'application/json'.", status=415)
+        raise BadRequest(f"The content type '{shown}' is not supported; send 'application/json', in UTF-8.", status=415)
 
 
 def request_id(call: Call) -> str | None:

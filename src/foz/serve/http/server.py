@@ -76,9 +76,16 @@ class HttpServer:
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Takes connections from now on."""
         loop = asyncio.get_running_loop()
+        tls = self._config.ssl
+        patience = self._house.limits.header_timeout if tls is not None else None
         for listener in sockets:
             server = await loop.create_server(
-                lambda: Door(self._config, self._state, self._house, loop), sock=listener, ssl=self._config.ssl
+                lambda: Door(self._config, self._state, self._house, loop),
+                sock=listener,
+                ssl=tls,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=patience,
+                ssl_shutdown_timeout=patience,
             )
             self._servers.append(server)
 
@@ -103,6 +110,7 @@ class HttpServer:
             await asyncio.wait(list(self._state.tasks), timeout=seconds)
         left = list(self._state.tasks)
         if left:
+            self._house.gateway.services.stopping = True
             log.warning("stopping %d answers that did not finish within %g seconds", len(left), seconds)
             for task in left:
                 task.cancel()
