@@ -8,6 +8,7 @@ slower, never wrong. Every frame is decoded once, with a schema that only has wh
 `Lens`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -32,6 +33,7 @@ LINES_OF_FRAME = 2
 _BAG = msgspec.json.Decoder(dict[str, Raw])
 _ENCODE = msgspec.json.Encoder()
 _NULL = Raw(b"null")
+_FLAT = re.compile(rb"\{[^][{}\\]*")
 _USAGE_ASKED = Raw(b'{"include_usage":true}')
 _NO_USAGE = b',"usage":null'
 _FILLER = b',"obfuscation":"'
@@ -89,14 +91,7 @@ def head_of(data: bytes, model: str) -> bytes | None:
         at = data.find(written)
         if at > 0:
             before = data[:at]
-            if (
-                before[:1] == b"{"
-                and b"\\" not in before
-                and b"[" not in before
-                and b"}" not in before
-                and before.count(b"{") == 1
-                and not before.count(b'"') & 1
-            ):
+            if _FLAT.fullmatch(before) and not before.count(b'"') & 1:
                 return data[: at + len(written)]
     return None
 
@@ -155,11 +150,11 @@ class PassingStream(Generic[C]):
         """
         if self._fault is not None:
             raise self._fault
-        if chunk[-2:] == b"\n\n" and b"\r" not in chunk and not self._frames.pending:
+        if chunk[-2:] == b"\n\n" and chunk.find(b"\r") < 0 and not self._frames.pending:
             lines = chunk.count(b"\n")
             if lines == LINES_OF_FRAME:
                 if chunk[:6] == b"data: ":
-                    return self._pass_all([chunk[6:-2]], chunk)
+                    return self._pass_one(chunk)
             else:
                 blocks = chunk[:-2].split(b"\n\n")
                 plain = [block[6:] for block in blocks if block[:6] == b"data: "]
@@ -182,6 +177,20 @@ class PassingStream(Generic[C]):
             raise Cut("the upstream's stream ended before it was finished")
         self._done = self.tally.finished = True
         return passed + DONE
+
+    def _pass_one(self, chunk: bytes) -> bytes:
+        """A chunk of one frame, as nearly all are."""
+        if self._done:
+            return b""
+        data = chunk[6:-2]
+        try:
+            piece = self._pass(data)
+        except Fault as fault:
+            self._fault = fault
+            raise
+        if piece is data and piece:
+            return chunk
+        return b"data: %b\n\n" % piece if piece else b""
 
     def _pass_all(self, frames: list[bytes], chunk: bytes | None) -> bytes:
         """The frames as the caller gets them; `chunk`, where it holds just them and none of them changes."""
@@ -228,6 +237,8 @@ class PassingStream(Generic[C]):
             if not glance.choices and not self._shows_usage:
                 return b""
         strip = counted is not UNSET and not self._shows_usage
+        if not strip and data.startswith(self._head):
+            return self._new_head + data[len(self._head) :]
         return self._restore(data, glance.model, strip=strip)
 
     def _restore(self, data: bytes, model: str | None, *, strip: bool) -> bytes:
