@@ -2,27 +2,31 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from pydantic import SecretStr
 
+from foz.assembly.duty import every, tried
 from foz.config.settings import Settings
 from foz.ports.clock import Clock
 from foz.store.content import ContentFiles
 from foz.store.database import StoreError, path_of, prepare
-from foz.store.disk import Disk
-from foz.store.keys import SqliteKeys
-from foz.store.leases import SqliteBook
+from foz.store.disk import SWEEP_SECONDS, Disk
+from foz.store.keys import NOTE_SECONDS, POLL_SECONDS, SqliteKeys
+from foz.store.leases import RETURN_SECONDS, SqliteBook
+
+_UNNOTED = "when keys were last used is not noted for now"
 
 
 class Books:
     """Made in the loop that uses it. Raises StoreError where the data directory cannot be used."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._disk = Disk(settings.data, settings.ledger.durability)
+        kept = settings.ledger
+        self._disk = Disk(settings.data, kept.durability, kept.busy_timeout)
         self._clock = clock
         self.ledger = self._disk.ledger
         self.keys = _keys(settings, clock, self._disk)
-        kept = settings.ledger
         self.content = ContentFiles(settings.data, clock.now, limit=kept.capture_limit, days=kept.content_days)
         self.book = SqliteBook(self._disk.writer, self._disk.owner.id, clock.now)
 
@@ -37,19 +41,23 @@ class Books:
 
     async def keep(self) -> None:
         """Everything that is done from time to time, until cancelled."""
+        duties = (
+            (SWEEP_SECONDS, self._disk.sweep, "what dead processes left open stays open for now"),
+            (POLL_SECONDS, self.keys.look_again, "new and revoked keys are not seen for now"),
+            (NOTE_SECONDS, self.keys.note_used, _UNNOTED),
+            (RETURN_SECONDS, self.book.return_idle, "what was lent of budgets is not given back for now"),
+        )
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._disk.keep_swept(self._clock.sleep))
-            group.create_task(self.keys.keep_fresh(self._clock.sleep))
-            group.create_task(self.book.keep_returned(self._clock.sleep))
+            for seconds, do, meaning in duties:
+                group.create_task(every(seconds, do, meaning, self._clock.sleep))
 
     async def close(self) -> None:
-        """Writes what waits."""
-        try:
-            await self.keys.note_used()
-        finally:
-            self.keys.close()
-            await asyncio.to_thread(self.content.close)
-            await self._disk.close()
+        """Writes what waits. Each step is done, whatever the one before came to."""
+        async with AsyncExitStack() as last_first:
+            last_first.push_async_callback(self._disk.close)
+            last_first.push_async_callback(asyncio.to_thread, self.content.close)
+            last_first.callback(self.keys.close)
+            last_first.push_async_callback(tried, _UNNOTED, self.keys.note_used)
 
 
 def _keys(settings: Settings, clock: Clock, disk: Disk | None) -> SqliteKeys:

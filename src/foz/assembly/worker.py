@@ -12,8 +12,8 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from msgspec import Struct
 
 import foz
 from foz.assembly.books import Books
+from foz.assembly.duty import every
 from foz.assembly.outbound import Outbound
 from foz.canon.identity import Identities
 from foz.config.directory import snapshot
@@ -42,7 +43,7 @@ from foz.serve.http.server import HttpServer
 from foz.skins.openai import OpenAISkin
 from foz.telemetry.exposition import Exposition
 from foz.telemetry.metrics import Counts
-from foz.telemetry.siblings import Siblings
+from foz.telemetry.siblings import SECONDS, Siblings
 
 log = logging.getLogger("foz.worker")
 
@@ -167,36 +168,56 @@ class Worker:
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         self._place.ready(self._snapshot())
-        async with asyncio.TaskGroup() as group:
-            duties = [
-                group.create_task(self._siblings.keep_writing(self._counts.snapshot, self._clock)),
-                group.create_task(self._look_around()),
-                group.create_task(self._books.keep()),
-            ]
-            if self._place.lifeline is not None:
-                duties.append(group.create_task(self._hold_on(self._place.lifeline)))
+        duties = [asyncio.ensure_future(duty) for duty in self._duties()]
+        try:
             await self._stopping.wait()
             await self._server.drain(self._settings.limits.drain)
+        finally:
+            await self._close(duties)
+
+    def _duties(self) -> list[Coroutine[None, None, None]]:
+        """What runs beside the calls; none of it can end the process by failing."""
+        sleep = self._clock.sleep
+        duties = [
+            every(SECONDS, self._write_figures, "the other workers do not see this one's figures", sleep),
+            every(LOOK_AGAIN, self._look_around, "the models that providers have are not looked up", self._rest),
+            self._books.keep(),
+        ]
+        if self._place.lifeline is not None:
+            duties.append(self._hold_on(self._place.lifeline))
+        return duties
+
+    async def _close(self, duties: Sequence["asyncio.Future[None]"]) -> None:
+        """Ends what runs and lets go of everything: each step, whatever the one before came to."""
+        async with AsyncExitStack() as last_first:
+            last_first.push_async_callback(self._books.close)
+            last_first.push_async_callback(self._outbound.close)
+            last_first.push_async_callback(self._write_figures)
             for duty in duties:
                 duty.cancel()
-        await self._outbound.close()
-        await self._books.close()
+            await asyncio.wait(duties)
+
+    async def _write_figures(self) -> None:
+        self._siblings.write(self._counts.snapshot())
 
     async def _look_around(self) -> None:
         """Asks the providers for their models: now, from time to time, and after a reload."""
-        while True:
-            self._look_now.clear()
-            while self._retired:
-                await self._retired.pop().close()
-            found = await self._outbound.look()
-            self._discovered.update(found)
-            self._services.directory = self._snapshot()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._look_now.wait(), LOOK_AGAIN)
+        self._look_now.clear()
+        while self._retired:
+            await self._retired.pop().close()
+        found = await self._outbound.look()
+        self._discovered.update(found)
+        self._services.directory = self._snapshot()
+
+    async def _rest(self, seconds: float) -> None:
+        """Until the time has passed, or the settings were read anew."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._look_now.wait(), seconds)
 
     async def _hold_on(self, lifeline: socket.socket) -> None:
         lifeline.setblocking(False)
-        await asyncio.get_running_loop().sock_recv(lifeline, 1)
+        with suppress(OSError):  # reset: gone as well
+            await asyncio.get_running_loop().sock_recv(lifeline, 1)
         log.error("the supervisor is gone; stopping")
         self._stopping.set()
 

@@ -168,6 +168,9 @@ class Ledger(Section):
         default="process",
         description='What a settled entry survives: "process" a kill -9 of Foz, "power" also the machine\'s (slower).',
     )
+    busy_timeout: Seconds = Field(
+        default=10.0, gt=0, description="How long a write waits while another program holds the database locked."
+    )
     capture: Annotated[tuple[SkinName, ...], *Names.__metadata__] = Field(
         default=("ollama_host",), description="Skins whose inputs and outputs are kept, in files beside the ledger."
     )

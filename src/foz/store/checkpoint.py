@@ -8,11 +8,13 @@ the writer itself starts it again between two commits, right after a passive one
 A reader that stays long can still hold the WAL back; then the next round tries again.
 """
 
+import logging
 import threading
+from functools import partial
 
 import apsw
 
-from foz.store.database import be_patient
+from foz.store.database import PATIENCE, be_patient
 from foz.store.writer import Writer
 
 EVERY_SECONDS = 1.0
@@ -20,7 +22,9 @@ _CALM_ROUNDS = 10
 _MUCH = 1_000
 CAP_FRAMES = 32_768
 """Pages in the WAL (4 KiB each, 128 MiB in all) after which it is started again."""
-_WAIT_MILLISECONDS = 20
+_WAIT_SECONDS = 0.02
+
+logger = logging.getLogger(__name__)
 
 
 class Checkpointer:
@@ -32,7 +36,10 @@ class Checkpointer:
         writer: Writer,
         cap_frames: int = CAP_FRAMES,
         every_seconds: float = EVERY_SECONDS,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
+        """Of the writer's connection, beside checkpoints."""
         self._connection = connection
         self._writer = writer
         self._cap = cap_frames
@@ -63,16 +70,19 @@ class Checkpointer:
             frames, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.BusyError:
             return  # another process is at it
+        except apsw.Error as error:
+            logger.warning("The WAL cannot be moved into the database now; it grows until it can: %s", error)
+            return
         if frames > self._cap:
-            self._writer.between_commits(restart)
+            self._writer.between_commits(partial(restart, patience=self._patience))
 
 
-def restart(connection: apsw.Connection) -> None:
+def restart(connection: apsw.Connection, patience: float = PATIENCE) -> None:
     """Moves the rest and has the next commit begin the WAL anew, unless a reader or another process is in the way."""
-    connection.set_busy_timeout(_WAIT_MILLISECONDS)
+    be_patient(connection, _WAIT_SECONDS)
     try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
     except apsw.BusyError:
         return  # the next round tries again
     finally:
-        be_patient(connection)
+        be_patient(connection, patience)

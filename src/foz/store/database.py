@@ -20,6 +20,8 @@ from foz.store.queries import FOLDER
 
 NAME = "foz.db"
 BUSY_MILLISECONDS = 10_000
+PATIENCE = 10.0
+"""Seconds that a write waits for the lock of another program."""
 _NAP_SECONDS = 0.0001
 _LONGEST_NAP = 10
 _CACHED_STATEMENTS = 256
@@ -52,12 +54,12 @@ def prepare(data: Path) -> None:
         raise StoreError(f"{path_of(data)}: SQLite cannot use it: {error}. Move it away to begin anew.") from error
 
 
-def connect(data: Path, durability: Durability = "process") -> apsw.Connection:
+def connect(data: Path, durability: Durability = "process", patience: float = PATIENCE) -> apsw.Connection:
     """A connection that writes. The database must have been prepared."""
     connection = apsw.Connection(
         str(path_of(data)), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=_CACHED_STATEMENTS
     )
-    be_patient(connection)
+    be_patient(connection, patience)
     connection.wal_autocheckpoint(0)
     connection.pragma("synchronous", "full" if durability == "power" else "normal")
     connection.pragma("temp_store", "memory")
@@ -77,17 +79,21 @@ def connect_reader(data: Path) -> apsw.Connection:
     return connection
 
 
-def be_patient(connection: apsw.Connection) -> None:
+def be_patient(connection: apsw.Connection, seconds: float) -> None:
     """
-    Waits for another process's commit in naps of 0.1 to 1 ms, up to ten seconds. A commit takes that long;
+    Waits for another process's commit in naps of 0.1 to 1 ms. A commit takes that long;
     SQLite's own naps grow to 100 ms, and with two busy processes somebody always has one of those.
     """
-    connection.set_busy_handler(_nap)
+    began = 0.0
 
+    def nap(naps: int) -> bool:
+        nonlocal began
+        if naps == 0:
+            began = time.monotonic()
+        time.sleep(min(naps + 1, _LONGEST_NAP) * _NAP_SECONDS)
+        return time.monotonic() - began < seconds
 
-def _nap(naps: int) -> bool:
-    time.sleep(min(naps + 1, _LONGEST_NAP) * _NAP_SECONDS)
-    return naps < BUSY_MILLISECONDS
+    connection.set_busy_handler(nap)
 
 
 def migrations() -> list[tuple[int, str]]:

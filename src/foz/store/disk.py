@@ -1,16 +1,11 @@
 """All that a process has open in a data directory: its writer, its checkpoints, its ledger and its name as an owner."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import apsw
-
-from foz.canon.fault import Fault
 from foz.store import owner
 from foz.store.checkpoint import Checkpointer
-from foz.store.database import Durability, connect, connect_reader, prepare
+from foz.store.database import PATIENCE, Durability, connect, connect_reader, prepare
 from foz.store.ledger import SqliteLedger
 from foz.store.owner import Owner
 from foz.store.queries import load
@@ -19,49 +14,37 @@ from foz.store.writer import Writer
 SWEEP_SECONDS = 5.0
 _SQL = load("ledger")
 
-logger = logging.getLogger(__name__)
-
 
 class Disk:
     """Made in the running loop that will use it; `close` it there. Raises StoreError where it cannot be used."""
 
-    def __init__(self, data: Path, durability: Durability = "process") -> None:
+    def __init__(self, data: Path, durability: Durability = "process", patience: float = PATIENCE) -> None:
         prepare(data)
         self.data = data
         self.owner = Owner(data)
-        self.writer = Writer(connect(data, durability))
+        self.writer = Writer(connect(data, durability, patience))
         self.ledger = SqliteLedger(self.writer, self.owner.id)
-        self._checkpointer = Checkpointer(connect(data, durability), self.writer)
+        self._checkpointer = Checkpointer(connect(data, durability, patience), self.writer, patience=patience)
 
     async def sweep(self) -> int:
         """Ends what dead owners left open as `interrupted`; how many entries that were."""
         dead = await asyncio.to_thread(self._dead)
         if not dead:
             return 0
-        buried = False
         try:
             count = await self.writer.call(owner.interrupt(list(dead)))
             owner.bury(self.data, dead)
-            buried = True
         finally:
-            if not buried:
-                owner.let_go(dead)
+            owner.let_go(dead)
         return count
-
-    async def keep_swept(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Sweeps now and every five seconds, until it is cancelled."""
-        while True:
-            try:
-                await self.sweep()
-            except (Fault, apsw.Error, OSError) as error:
-                logger.warning("What dead processes left open cannot be ended now: %s", error)
-            await sleep(SWEEP_SECONDS)
 
     async def close(self) -> None:
         """Writes what waits and lets go of everything. What is still open is left to the next sweep."""
-        await self.writer.close()
-        await asyncio.to_thread(self._checkpointer.close)
-        self.owner.close()
+        try:
+            await self.writer.close()
+            await asyncio.to_thread(self._checkpointer.close)
+        finally:
+            self.owner.close()
 
     def _dead(self) -> dict[bytes, int | None]:
         reader = connect_reader(self.data)

@@ -14,9 +14,9 @@ The settings' own keys, `API_KEY` and `FOZ_ADMIN_KEY`, are known beside those of
 
 import asyncio
 import hashlib
-import logging
 import secrets
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from foz.canon.fault import Fault
 from foz.canon.principal import Allowance, Principal, Role
 from foz.store.database import connect_reader
 from foz.store.queries import load
@@ -32,10 +31,9 @@ from foz.store.writer import Writer
 
 PREFIX = "foz_"
 POLL_SECONDS = 0.4
+NOTE_SECONDS = 60.0
+"""How often it is written down which keys were used."""
 _SQL = load("keys")
-logger = logging.getLogger(__name__)
-_NOTE_EVERY_ROUNDS = 150
-"""How often it is written down which keys were used: once a minute."""
 
 
 class KeyRow(Struct, frozen=True):
@@ -141,7 +139,7 @@ Living = dict[bytes, Principal]
 
 
 class SqliteKeys:
-    """Implements `ports.keys.Keyring`. `keep_fresh` must run beside it."""
+    """Implements `ports.keys.Keyring`. `look_again` must be called every POLL_SECONDS."""
 
     def __init__(
         self,
@@ -153,6 +151,8 @@ class SqliteKeys:
         writer: Writer | None = None,
     ) -> None:
         self._reader = connect_reader(data)
+        self._looking = threading.Lock()
+        self._closed = False
         self._now = now
         self._writer = writer
         self._static = _settings_keys(api_key, admin_key)
@@ -184,18 +184,9 @@ class SqliteKeys:
         """Reads the table if it has changed, or a key has expired since."""
         self._take(self._look())
 
-    async def keep_fresh(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Asks for changes twice a second and more, and notes once a minute which keys were used; until cancelled."""
-        rounds = 0
-        while True:
-            await sleep(POLL_SECONDS)
-            rounds += 1
-            try:
-                self._take(await asyncio.to_thread(self._look))  # taken on the loop, where `find` looks
-                if rounds % _NOTE_EVERY_ROUNDS == 0:
-                    await self.note_used()
-            except (Fault, apsw.Error) as error:
-                logger.warning("The keys cannot be read or noted now; those known stay known: %s", error)
+    async def look_again(self) -> None:
+        """As `refresh`, without making the loop wait."""
+        self._take(await asyncio.to_thread(self._look))  # taken on the loop, where `find` looks
 
     async def note_used(self) -> None:
         """Writes down when keys were last used."""
@@ -209,14 +200,26 @@ class SqliteKeys:
         def work(connection: apsw.Connection) -> None:
             connection.executemany(_SQL["used"], rows)
 
-        await self._writer.call(work)
+        noted = False
+        try:
+            await self._writer.call(work)
+            noted = True
+        finally:
+            for seen in used:
+                seen.used = seen.used or not noted
 
     def close(self) -> None:
-        """Closes the connection."""
-        self._reader.close()
+        """Closes the connection, after a look that is under way."""
+        with self._looking:
+            self._closed = True
+            self._reader.close()
 
     def _look(self) -> "_Found | None":
         """What the table says now; None where nothing has changed."""
+        with self._looking:
+            return None if self._closed else self._changed()
+
+    def _changed(self) -> "_Found | None":
         now = self._now()
         version = self._reader.pragma("data_version")
         due = self._next_expiry is not None and now >= self._next_expiry

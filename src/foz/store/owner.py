@@ -62,11 +62,11 @@ def dead_owners(data: Path, having_open: set[bytes], own: bytes) -> dict[bytes, 
 
 
 def bury(data: Path, dead: dict[bytes, int | None]) -> None:
-    """Removes the lock files of the dead, once their entries are settled."""
-    for id, lock in dead.items():
-        if lock is not None:
+    """Removes the lock files of the dead, once their entries are settled, and takes them out of `dead`."""
+    for id in list(dead):
+        if dead[id] is not None:
             _lock_path(data, id).unlink(missing_ok=True)
-            os.close(lock)
+        let_go({id: dead.pop(id)})
 
 
 def let_go(dead: dict[bytes, int | None]) -> None:

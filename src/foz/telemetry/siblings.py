@@ -7,13 +7,11 @@ so that nobody is counted twice however reading and burying fall together. A fil
 """
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct, structs
 
-from foz.ports.clock import Clock
 from foz.telemetry.figures import ProcessFigures, Snapshot, summed
 
 SECONDS = 1.0
@@ -49,15 +47,6 @@ class Siblings:
             self._failed = True
         else:
             self._failed = False
-
-    async def keep_writing(self, take: Callable[[], Snapshot], clock: Clock) -> None:
-        """Writes what `take` gives, at once and then every second, until cancelled; then once more."""
-        try:
-            while True:
-                self.write(take())
-                await clock.sleep(SECONDS)
-        finally:
-            self.write(take())
 
     def others(self) -> list[Snapshot]:
         """The figures of all processes of this run but this one, and of those that were buried."""

@@ -114,7 +114,7 @@ def test_tokens_that_were_not_taken_come_back(tmp_path: Path) -> None:
         book.settle(principal, 100, Usage(input=10, output=30), None)
         assert await admitted(book, principal, 60)
         book.settle(principal, 60, Usage(input=60, output=40), None)
-        await book.return_idle()
+        await disk.writer.call(lambda _: None)
         assert disk_value(disk, "SELECT used FROM uses WHERE quantity = 'tokens'") == 140
         assert not await admitted(book, principal, 1)
 
@@ -133,7 +133,7 @@ def test_a_budget_closes_when_it_is_spent_and_opens_with_its_period(tmp_path: Pa
         assert count == 10
         with pytest.raises(OverBudget, match="used up"):
             await (book.reserve(principal, 0) or asyncio.sleep(0))
-        await book.return_idle()
+        await disk.writer.call(lambda _: None)
         assert disk_value(disk, "SELECT used FROM uses WHERE quantity = 'budget'") == PICO
         clock.shift(7 * DAY / 1000)
         assert await admitted(book, principal)

@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from foz.assembly.duty import every
 from foz.canon.principal import Allowance, Role
 from foz.store.database import connect, path_of, prepare
 from foz.store.keys import POLL_SECONDS, NewKey, SqliteKeys, create, list_keys, revoke
@@ -141,19 +142,19 @@ def test_a_revoked_key_is_dead_within_a_second(connection: apsw.Connection, tmp_
 
     async def story() -> float:
         rings = [SqliteKeys(tmp_path, lambda: NOW) for _ in range(2)]
-        rounds = asyncio.Condition()
+        looked = asyncio.Condition()
 
         async def sleep(seconds: float) -> None:
-            async with rounds:
-                rounds.notify_all()
+            async with looked:
+                looked.notify_all()
             await asyncio.sleep(seconds)
 
-        keeping = [asyncio.ensure_future(ring.keep_fresh(sleep)) for ring in rings]
+        keeping = [asyncio.ensure_future(every(POLL_SECONDS, ring.look_again, "blind", sleep)) for ring in rings]
         assert all(ring.find(key) for ring in rings)
         await asyncio.to_thread(revoke, connection, id, NOW)
         began = time.monotonic()
-        async with rounds:
-            await rounds.wait_for(lambda: not any(ring.find(key) for ring in rings))
+        async with looked:
+            await looked.wait_for(lambda: not any(ring.find(key) for ring in rings))
         passed = time.monotonic() - began
         for task in keeping:
             task.cancel()

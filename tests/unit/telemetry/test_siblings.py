@@ -1,7 +1,5 @@
 """How workers find each other's figures in the run directory."""
 
-import asyncio
-import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -154,33 +152,6 @@ def test_a_directory_that_is_gone_is_said_once(tmp_path: Path, caplog: pytest.Lo
     place.mkdir()
     one.write()
     assert (place / "metrics-1.msgpack").exists()
-
-
-def test_the_writer_writes_at_once_each_second_and_at_the_end(tmp_path: Path) -> None:
-    """The first file is there at once, the next a second later, and a cancelled writer leaves its last figures."""
-    clock = StillClock()
-    one, reader = Worker(tmp_path, clock, 1), Worker(tmp_path, clock, 2)
-
-    async def run() -> None:
-        writing = asyncio.ensure_future(one.siblings.keep_writing(one.counts.snapshot, clock))
-        one.serve(1)
-        await clock.advance(0)
-        assert reader.total() == 1
-
-        one.serve(1)
-        await clock.advance(0.9)
-        assert reader.total() == 1
-        await clock.advance(0.2)
-        assert reader.total() == 2
-
-        one.serve(1)
-        writing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await writing
-
-    asyncio.run(run())
-
-    assert reader.total() == 3
 
 
 def test_a_writer_that_was_killed_leaves_nothing_behind(tmp_path: Path) -> None:
