@@ -170,14 +170,14 @@ class Account:
         return needs
 
     def grant(self, need: Need, window: int, amount: int) -> None:
-        """What the store lent, in the window that it is in."""
+        """What the store lent, in the window that it is in. Where that is over here, it went with it."""
         if need.quantity == BUDGET:
             self.budget.roll(window)
-            self.budget.held += amount
+            self.budget.held += amount if window == self.budget.window else 0
             return
         slice = self.requests if need.quantity == REQUESTS else self.tokens
         slice.roll(window)
-        slice.free += amount
+        slice.free += amount if window == slice.window else 0
 
     def refuse(self, need: Need, now: int) -> None:
         """The store lent nothing."""

@@ -9,25 +9,28 @@ no call for a while, and when it is dead (see `owner.py`). A principal without l
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import apsw
 
 from foz.canon.fault import Fault, OverBudget, RateLimited
 from foz.canon.principal import Allowance, Principal
 from foz.canon.usage import Usage
-from foz.ledger.book import BUDGET, DAY, MINUTE, TOKENS, Account, Need, lend, reserved, spent_tokens
+from foz.ledger.book import BUDGET, DAY, MINUTE, TOKENS, Account, Need, Purse, lend, reserved, spent_tokens
 from foz.store.queries import load
 from foz.store.writer import Writer
 
 RETURN_SECONDS = 10.0
 _SQL = load("leases")
 _SECOND = 1000
+_UNWRITTEN = "What a call used up could not be written: %s"
+_Lent = list[tuple[int, int]]
 
 logger = logging.getLogger(__name__)
 
 
 class SqliteBook:
-    """Implements `ports.keys.Book` for one process. `keep_returned` should run beside it."""
+    """Implements `ports.keys.Book` for one process. `return_idle` should be called every RETURN_SECONDS."""
 
     def __init__(self, writer: Writer, owner: bytes, now: Callable[[], int]) -> None:
         self._writer = writer
@@ -65,33 +68,37 @@ class SqliteBook:
                 window = now // (allowance.budget_days * DAY)
                 self._write(_spend(self._owner, principal.id, window, price))
 
-    async def keep_returned(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Gives back money that was lent and has not been asked for in a while; until cancelled."""
-        while True:
-            await sleep(RETURN_SECONDS)
-            try:
-                await self.return_idle()
-            except Fault as fault:
-                logger.warning("What was lent of budgets cannot be given back now: %s", fault.message)
-
     async def return_idle(self) -> None:
         """Gives back what no call has asked for since the last time."""
+        returning = []
         for id, account in self._accounts.items():
             purse = account.budget
             if purse.idle and purse.running == 0 and purse.held:
-                amount, purse.held = purse.held, 0
-                self._write(_let_go(self._owner, id, purse.window, amount))
+                returning.append(self._give_back(id, purse))
             purse.idle = True
-        await self._writer.call(_nothing)
+        await asyncio.gather(*returning)
+
+    def _give_back(self, principal: str, purse: Purse) -> "asyncio.Future[None]":
+        window, amount = purse.window, purse.held
+        future = self._writer.call(_let_go(self._owner, principal, window, amount))
+        purse.held = 0
+
+        def keep_if_lost(future: "asyncio.Future[None]") -> None:
+            if not future.cancelled() and future.exception() is not None and purse.window == window:
+                purse.held += amount
+
+        future.add_done_callback(keep_if_lost)
+        return future
 
     async def _reserve_lent(self, principal: Principal, account: "_Open", tokens: int) -> None:
         async with account.lending:
             while needs := account.take(principal.allowance, tokens, now := self._now()):
                 _refuse_closed(account, needs, now)
-                lent = await self._writer.call(_lend(self._owner, principal.id, needs))
+                lending = self._writer.call(_lend(self._owner, principal.id, needs))
+                lending.add_done_callback(partial(_grant, account, needs))  # also where the caller has gone meanwhile
+                lent = await asyncio.shield(lending)
                 refused = None
-                for need, (window, amount) in zip(needs, lent, strict=True):
-                    account.grant(need, window, amount)
+                for need, (_, amount) in zip(needs, lent, strict=True):
                     if not amount:
                         account.refuse(need, now)
                         refused = refused or need
@@ -107,7 +114,12 @@ class SqliteBook:
             self._write(_charge(principal.id, slice.window, beyond))
 
     def _write(self, work: Callable[[apsw.Connection], None]) -> None:
-        self._writer.call(work).add_done_callback(_tell)
+        try:
+            future = self._writer.call(work)
+        except Fault as fault:
+            logger.error(_UNWRITTEN, fault.message)  # noqa: TRY400 - it says all; a call's end must not fail by it
+            return
+        future.add_done_callback(_tell)
 
 
 class _Open(Account):
@@ -118,6 +130,12 @@ class _Open(Account):
     def __init__(self) -> None:
         super().__init__()
         self.lending = asyncio.Lock()
+
+
+def _grant(account: Account, needs: list[Need], lending: "asyncio.Future[_Lent]") -> None:
+    if not lending.cancelled() and lending.exception() is None:
+        for need, (window, amount) in zip(needs, lending.result(), strict=True):
+            account.grant(need, window, amount)
 
 
 def _unlimited(allowance: Allowance) -> bool:
@@ -148,7 +166,7 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _lend(owner: bytes, principal: str, needs: list[Need]) -> Callable[[apsw.Connection], list[tuple[int, int]]]:
+def _lend(owner: bytes, principal: str, needs: list[Need]) -> Callable[[apsw.Connection], _Lent]:
     """Work that lends: window and amount for each need."""
     return lambda connection: [_lend_one(connection, owner, principal, need) for need in needs]
 
@@ -199,10 +217,6 @@ def _let_go(owner: bytes, principal: str, window: int, amount: int) -> Callable[
     return work
 
 
-def _nothing(_: apsw.Connection) -> None:
-    """Writes nothing: awaited, it says that what was written before is durable."""
-
-
 def _tell(future: "asyncio.Future[None]") -> None:
     if not future.cancelled() and (error := future.exception()) is not None:
-        logger.error("What a call used up could not be written: %s", error)
+        logger.error(_UNWRITTEN, error)

@@ -146,7 +146,8 @@ class Writer:
         self._rung = False
         if self._asleep:
             self._asleep = False
-            self._doorbell.release()
+            if self._doorbell.locked():  # else it was rung already; nobody but the loop rings
+                self._doorbell.release()
 
     def _release(self, jobs: Sequence[Job], results: Sequence[object] | None) -> None:
         if results is None:
@@ -173,9 +174,8 @@ class Writer:
         jobs = [*self._taken, *self._waiting]
         self._waiting.clear()
         if error is not None:
-            lost = _Lost(error)
-            self._died = lost.fault
-            self._release(jobs, [lost] * len(jobs))
+            self._died = _fault(error)
+            self._release(jobs, [_Lost(error) for _ in jobs])
         if not self._ended.done():
             self._ended.set_result(None)
 
@@ -216,7 +216,7 @@ class Writer:
             return self._together(jobs)
         except apsw.BusyError as error:
             self._undo()
-            return [_Lost(error)] * len(jobs)
+            return [_Lost(error) for _ in jobs]
         except _REFUSALS as error:
             self._undo()
             if len(jobs) == 1:
@@ -262,7 +262,10 @@ class Writer:
     def _run_errand(self) -> None:
         errand, self._errand = self._errand, None
         if errand is not None:
-            errand(self._connection)
+            try:
+                errand(self._connection)
+            except apsw.Error as error:
+                logger.warning("What was to be done between two commits failed, and is tried again: %s", error)
 
 
 def _flush(connection: apsw.Connection, rows: dict[Bulk, list[Row]]) -> None:

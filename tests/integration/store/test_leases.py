@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from foz.canon.fault import Fault, OverBudget, RateLimited
+from foz.canon.fault import Fault, NoCapacity, OverBudget, RateLimited
 from foz.canon.money import PICO
 from foz.canon.principal import Allowance, Principal
 from foz.canon.usage import Usage
 from foz.ledger.book import DAY, MINUTE
-from foz.store.database import connect_reader
+from foz.store.database import connect, connect_reader
 from foz.store.disk import Disk
 from foz.store.leases import SqliteBook
 from foz.testing.clock import StillClock
@@ -198,6 +198,76 @@ def test_refusals_do_not_reach_the_store_each_time(tmp_path: Path) -> None:
         assert disk.writer.written == written + 1
 
     told(tmp_path, story)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_what_was_lent_to_a_caller_who_left_is_for_the_next(turns: int, tmp_path: Path) -> None:
+    """However many callers hang up while something is lent for them, others get all of the limit and the money."""
+    principal = limited(requests_per_minute=40, budget=1000)
+
+    async def story(disk: Disk, book: SqliteBook, __: StillClock) -> None:
+        for _ in range(60):
+            waiting = book.reserve(principal, 0)
+            assert waiting is not None, "nothing was granted yet, or it went to who left"
+            leaving = asyncio.ensure_future(waiting)
+            for _ in range(1 + turns):
+                await asyncio.sleep(0)
+            leaving.cancel()
+            await asyncio.wait([leaving])
+            if disk.writer.written:
+                break
+        await disk.writer.call(lambda _: None)
+        count = 0
+        while await admitted(book, principal):
+            count += 1
+        assert count == 40
+        assert disk_value(disk, "SELECT sum(held) FROM held_budgets") == book._accounts[principal.id].budget.held
+
+    told(tmp_path, story)
+
+
+def test_what_cannot_be_given_back_is_kept(tmp_path: Path) -> None:
+    """Money whose return could not be written is still held here, and returned by a later look."""
+    principal = limited(budget=1000)
+
+    async def run() -> None:
+        disk = Disk(tmp_path, patience=0.01)
+        other = connect(tmp_path)
+        try:
+            book = SqliteBook(disk.writer, disk.owner.id, StillClock(NOW).now)
+            assert await admitted(book, principal)
+            book.settle(principal, 0, Usage(), 1)
+            await book.return_idle()
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(NoCapacity):
+                await book.return_idle()
+            other.execute("ROLLBACK")
+            assert disk_value(disk, "SELECT sum(held) FROM held_budgets") > 0
+            await book.return_idle()
+            assert disk_value(disk, "SELECT sum(held) FROM held_budgets") == 0
+        finally:
+            other.close()
+            await disk.close()
+
+    asyncio.run(run())
+
+
+def test_a_settle_that_cannot_be_written_fails_no_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the writer closed, `settle` logs what is not written and raises nothing."""
+    principal = limited(budget=1000, tokens_per_minute=10)
+
+    async def story(disk: Disk, book: SqliteBook, _: StillClock) -> None:
+        assert await admitted(book, principal, 10)
+        await disk.close()
+        book.settle(principal, 10, Usage(input=30, output=30), 5)
+
+    async def run() -> None:
+        disk = Disk(tmp_path)
+        await story(disk, SqliteBook(disk.writer, disk.owner.id, StillClock(NOW).now), StillClock(NOW))
+
+    asyncio.run(run())
+
+    assert caplog.text.count("could not be written: The database is being closed.") == 2
 
 
 def disk_value(disk: Disk, sql: str) -> int:

@@ -1,5 +1,6 @@
 """Allowances are never used beyond their limit, whoever asks in whatever order."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -131,6 +132,20 @@ def test_nothing_comes_back_into_a_later_window() -> None:
     assert slice.settle(100, 10) == 0
     assert slice.free == 0
     assert slice.settle(100, 130) == 30
+
+
+@pytest.mark.parametrize("quantity", ["requests", "tokens", "budget"])
+def test_what_is_lent_too_late_is_not_carried_over(quantity: str) -> None:
+    """What was lent of a window that has ended when it arrives is not there in the next."""
+    allowance = Allowance(**{"budget" if quantity == "budget" else f"{quantity}_per_minute": 10})
+    account = Account()
+    (need,) = account.take(allowance, 1, START)
+    later = START + 31 * 24 * 60 * MINUTE
+    assert account.take(allowance, 1, later)
+
+    account.grant(need, need.window, 5)
+
+    assert account.take(allowance, 1, later)
 
 
 def test_tokens_that_nobody_counted_are_those_reserved() -> None:
