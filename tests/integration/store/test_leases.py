@@ -238,6 +238,7 @@ def test_what_cannot_be_given_back_is_kept(tmp_path: Path) -> None:
             assert await admitted(book, principal)
             book.settle(principal, 0, Usage(), 1)
             await book.return_idle()
+            await disk.writer.call(lambda _: None)
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(NoCapacity):
                 await book.return_idle()
