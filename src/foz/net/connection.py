@@ -4,12 +4,15 @@ One connection to an upstream, HTTP/1.1 on httptools.
 It serves one exchange at a time: `ask` writes a request, its future gives the answer's head, and the answer's
 bytes go to a sink in the loop's own callback, joined per read. A connection whose answer was read to its end
 goes back to its pool; any other end closes it at once, which is how an upstream learns that nobody listens.
+
+Answer, connection and parser know each other; each end of their use lets go of the others, so that what is over
+is freed by counting references: a collection of cycles would stop all requests.
 """
 
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import cast
+from typing import Any, cast
 
 import httptools
 from typing_extensions import override
@@ -20,21 +23,28 @@ from foz.ports.watch import Watch
 from foz.wire.http import Headers, Reply
 
 MAX_HEAD = 64 * 1024
-LOW_WATER = 64 * 1024
+EARLY_ROOM = 64 * 1024
+"""How much of an answer is read before anybody takes it."""
 FINAL = 200
+
+EARLY, SLOW = 1, 2
+"""Why reading is held: nobody takes the answer yet; its taker does not keep up. One never undoes the other."""
 
 
 class Answer:
     """Implements `ports.upstream.UpstreamAnswer`."""
 
-    __slots__ = ("_connection", "_done", "_fault", "_pieces", "_sink", "_waiter", "headers", "length", "status")
+    __slots__ = (
+        "_connection", "_done", "_fault", "_pieces", "_room", "_sink", "_size", "_waiter", "headers", "status",
+    )  # fmt: skip
 
     def __init__(self, connection: "Connection", status: int, headers: Headers) -> None:
         self.status = status
         self.headers = headers
-        self.length = 0
         self._connection: Connection | None = connection
         self._pieces: list[bytes] = []
+        self._size = 0
+        self._room = EARLY_ROOM
         self._sink: Callable[[bytes], None] | None = None
         self._done = False
         self._fault: BaseException | None = None
@@ -42,51 +52,54 @@ class Answer:
 
     async def whole(self, limit: int) -> Reply:
         """All of it."""
-        if not self._done:
-            length = sum(map(len, self._pieces))
-
-            def keep(piece: bytes) -> None:
-                nonlocal length
-                length += len(piece)
-                if length > limit:
-                    raise Garbled(f"the answer is longer than {limit} bytes")
-                self._pieces.append(piece)
-
-            self._sink = keep
+        self._room = limit
+        if self._size > limit:
+            raise self._too_long()
+        if not self._done or self._fault is not None:
             await self._end()
-        elif self._fault is not None:
-            raise self._fault
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        if len(body) > limit:
-            raise Garbled(f"the answer is longer than {limit} bytes")
-        return Reply(self.status, self.headers, body)
+        pieces = self._pieces
+        return Reply(self.status, self.headers, pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     async def pour(self, sink: Callable[[bytes], None]) -> None:
         """Hands each piece to the sink until the end."""
-        if self._pieces:
-            pieces, self._pieces = b"".join(self._pieces), []
-            sink(pieces)
         self._sink = sink
+        if self._pieces:
+            early, self._pieces = b"".join(self._pieces), []
+            sink(early)
         await self._end()
 
     async def _end(self) -> None:
         if not self._done:
             if self._connection is None:
-                raise Cut("the answer was given up before its end")
+                raise _given_up()
             self._waiter = self._connection.loop.create_future()
-            await self._waiter
+            self._connection.read_on(EARLY)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         if self._fault is not None:
-            raise self._fault
+            fault, self._fault = self._fault, _given_up()
+            try:
+                raise fault
+            finally:
+                del fault  # it knows this frame
+
+    def _too_long(self) -> Garbled:
+        return Garbled(f"the answer is longer than {self._room} bytes")
 
     def feed(self, piece: bytes) -> None:
         """A piece has arrived; what the sink raises ends the answer."""
-        if self._sink is None:
-            self._pieces.append(piece)
-            self.length += len(piece)
-            if self.length > LOW_WATER and self._connection is not None:
-                self._connection.hold()
-        else:
+        if self._sink is not None:
             self._sink(piece)
+            return
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size > self._room:
+            if self._waiter is not None:
+                raise self._too_long()
+            if self._connection is not None:
+                self._connection.hold(EARLY)
 
     def finish(self, fault: BaseException | None) -> None:
         """It is over, well or not."""
@@ -94,24 +107,35 @@ class Answer:
             return
         self._done = True
         self._fault = fault
+        self._sink = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def pause(self) -> None:
         """Stop reading."""
         if self._connection is not None:
-            self._connection.hold()
+            self._connection.hold(SLOW)
 
     def resume(self) -> None:
         """Read on."""
         if self._connection is not None:
-            self._connection.release_hold()
+            self._connection.read_on(SLOW)
 
     def close(self) -> None:
         """Done with it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.leave(self)
+        if self._fault is not None and self._waiter is None:
+            self._fault = _given_up()  # the one before may know whoever knows this answer
+
+
+def _given_up() -> Cut:
+    return Cut("the answer was given up before its end")
+
+
+class _Unasked(Exception):
+    """A message that nobody asked for begins: the parser must not go on."""
 
 
 class Connection(asyncio.Protocol):
@@ -123,55 +147,53 @@ class Connection(asyncio.Protocol):
         self.loop = loop
         self.deadline = inf
         self.closed = False
-        self.used = False
         self._watch = watch
         self._freed = freed
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = None  # httptools tells no types
         self._head: asyncio.Future[Answer] | None = None
         self._answer: Answer | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._read: list[bytes] = []
-        self._size = 0
+        self.on_body = self._read.append
+        """The parser's side: a piece of the body; pieces of one read are joined."""
+        self._bare = 0
+        """How much came since the last piece of a body: a head, a trailer, or what a chunk is wrapped in."""
         self._total = inf
         self._idle = inf
-        self._held = False
-        self._until_close = False
+        self._held = 0
         self._complete = True
         self._keep = False
 
     # -- one exchange ------------------------------------------------------
 
     def ask(self, message: bytes, patience: Patience) -> "asyncio.Future[Answer]":
-        """Writes a request; the future is the head of its answer."""
-        transport = cast("asyncio.Transport", self._transport)
+        """Writes a request; the future is the head of its answer. Raises Down where it is closed already."""
+        transport = self._transport
+        if transport is None or self.closed or transport.is_closing():
+            raise Down("the connection was closed before the request was sent", sent=False)
         now = self.loop.time()
-        self._head = self.loop.create_future()
-        self._headers = []
-        self._size = 0
-        self._complete = False
-        self._keep = False
-        self._until_close = False
+        first, total = now + patience.first_byte, now + patience.total
+        self.deadline = min(total, first)
+        self._total = total
         self._idle = patience.idle
-        self._total = now + patience.total
-        self.deadline = min(now + patience.first_byte, self._total)
-        self._watch.add(self)
+        self._bare = 0
+        self._complete = False
+        self._head = head = self.loop.create_future()
         transport.write(message)
-        return self._head
+        return head
 
     def leave(self, answer: Answer) -> None:
         """The exchange is over for whoever asked: back to the pool, or closed if it was not read to its end."""
         if self._answer is not answer:
             return
         self._answer = None
-        self._watch.discard(self)
-        self.deadline = inf
         if self._complete and self._keep and not self.closed:
-            self.used = True
-            self.release_hold()
+            if self._held:
+                self.read_on(EARLY | SLOW)
             self._freed(self, True)
         else:
-            answer.finish(Cut("the answer was given up before its end"))
+            answer.finish(_given_up())
             self.abort()
 
     def abort(self) -> None:
@@ -183,31 +205,44 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def hold(self) -> None:
+    def hold(self, why: int) -> None:
         """Stop reading; while held, silence is not the upstream's."""
-        if not self._held and not self.closed and self._transport is not None:
-            self._held = True
+        if self._complete or self.closed or self._transport is None:
+            return
+        if not self._held:
             self.deadline = self._total
             self._transport.pause_reading()
+        self._held |= why
 
-    def release_hold(self) -> None:
-        """Read on."""
-        if self._held and not self.closed and self._transport is not None:
-            self._held = False
-            self.deadline = min(self.loop.time() + self._idle, self._total)
+    def read_on(self, why: int) -> None:
+        """Read on, unless there is another reason not to."""
+        if not self._held & why:
+            return
+        self._held &= ~why
+        if not self._held and not self.closed and self._transport is not None:
+            self.deadline = inf if self._complete else self._by()
             self._transport.resume_reading()
 
+    def _by(self) -> float:
+        """When the next piece must be there."""
+        by = self.loop.time() + self._idle
+        return min(self._total, by)
+
     def expired(self) -> None:
-        """The upstream took too long: `ports.watch.Waiting`."""
+        """The upstream took too long, or was kept long enough: `ports.watch.Waiting`."""
+        if self._complete:
+            self.abort()
+            return
         where = "its first byte" if self._answer is None else "more of its answer"
         if self.loop.time() >= self._total:
             where = "the end of its answer"
         self._fail(Timeout(f"the upstream did not send {where} in time"))
 
     def _fail(self, fault: BaseException) -> None:
-        if self._head is not None and not self._head.done():
-            self._head.set_exception(fault)
-        elif self._answer is not None:
+        head, self._head = self._head, None
+        if head is not None and not head.done():
+            head.set_exception(fault)
+        if self._answer is not None:
             self._answer.finish(fault)
         self.abort()
 
@@ -216,81 +251,90 @@ class Connection(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._parser = httptools.HttpResponseParser(self)
+        self._watch.add(self)
+
+    @override
+    def eof_received(self) -> None:
+        if self._complete:
+            self.abort()  # at once: `connection_lost` comes later, and the pool must not give it out until then
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        was_closed, self.closed = self.closed, True
-        if not was_closed:
-            self._freed(self, False)
-        self._watch.discard(self)
-        if self._head is not None and not self._head.done():
-            self._head.set_exception(Down("the upstream closed the connection before it answered"))
-        elif self._answer is not None:
-            if self._until_close and exc is None:
-                self._complete = True
-                self._answer.finish(None)
-            elif exc is not None and not isinstance(exc, OSError):
-                self._answer.finish(exc)  # a defect of ours, raised by the sink: let its owner see it
-            elif not self._complete:
-                self._answer.finish(Cut("the upstream closed the connection in the middle of its answer"))
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            if exc is not None and not isinstance(exc, OSError):
+                answer.finish(exc)  # a defect of ours, raised by the sink: let its owner see it
+            elif exc is None and not self.closed and _ends_with_connection(answer.headers):
+                answer.finish(None)
+            else:
+                answer.finish(Cut("the upstream closed the connection in the middle of its answer"))
+        self._transport = self._parser = None
+        self._fail(Down("the upstream closed the connection before it answered"))
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._complete:  # bytes that nobody asked for: this connection cannot be trusted any more
-            self.abort()
-            return
         try:
             self._parser.feed_data(data)
-            answer = self._answer
-            if answer is None:
-                self._size += len(data)
-                if self._size > MAX_HEAD:
-                    self._fail(Garbled(f"the head of the answer is longer than {MAX_HEAD} bytes"))
-                return
-            if self._read:
-                read, self._read = self._read, []
-                answer.feed(read[0] if len(read) == 1 else b"".join(read))
-        except Fault as fault:
-            self._fail(fault)
-            return
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(Garbled(f"the answer is not HTTP/1.1: {error}"))
-            return
-        if self._whole():
+            if not self._complete:
+                self._fail(Garbled(f"the answer is not HTTP/1.1: {error}"))
+                return
+            self._keep = False  # nobody asked for what follows: this connection cannot be trusted any more
+            if self._answer is None:
+                self.abort()
+        if self._complete:
             self.deadline = inf
-            answer.finish(None)
-        elif not self._held:
-            self.deadline = min(self.loop.time() + self._idle, self._total)
+        elif self._answer is not None and not self._held:
+            self.deadline = self._by()
+        if self._read:
+            self._hand_over()
+        else:
+            self._bare += len(data)
+            if self._bare > MAX_HEAD:
+                self._fail(Garbled(f"more than {MAX_HEAD} bytes of the answer are a head or a trailer"))
+        if self._complete and self._answer is not None:
+            self._answer.finish(None)
 
-    def _whole(self) -> bool:
-        return self._complete
+    def _hand_over(self) -> None:
+        read = self._read
+        piece = read[0] if len(read) == 1 else b"".join(read)
+        read.clear()
+        self._bare = 0
+        if self._answer is not None:
+            try:
+                self._answer.feed(piece)
+            except Fault as fault:
+                self._fail(fault)
 
     # -- the parser's side -------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A message, which may be one that nobody asked for."""
+        if self._complete:
+            raise _Unasked
+        self._headers.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header of the answer."""
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
-        status = self._parser.get_status_code()
-        if status < FINAL:
-            self._headers = []
+        """The head is whole; whoever waited for it may be gone."""
+        status, head = self._parser.get_status_code(), self._head
+        if status < FINAL or head is None or head.done():
             return
-        if self._head is None or self._head.done():
-            return
-        headers = tuple(self._headers)
-        named = dict(headers)
-        self._until_close = b"content-length" not in named and b"transfer-encoding" not in named
-        self._answer = Answer(self, status, headers)
-        self._head.set_result(self._answer)
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body; pieces of one read are joined."""
-        self._read.append(body)
+        self._head = None
+        self._answer = answer = Answer(self, status, tuple(self._headers))
+        head.set_result(answer)
 
     def on_message_complete(self) -> None:
         """The answer is whole."""
         if self._answer is not None:
             self._complete = True
             self._keep = self._parser.should_keep_alive()
+
+
+def _ends_with_connection(headers: Headers) -> bool:
+    """Whether only the connection's end can tell where the answer ends."""
+    return all(name not in {b"content-length", b"transfer-encoding"} for name, _ in headers)

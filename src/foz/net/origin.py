@@ -52,12 +52,12 @@ class Origin:
         self._authority = parts.netloc.rpartition("@")[2]
         self._base = parts.path.rstrip("/")
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
-        self._idle: list[tuple[Connection, float]] = []
+        self._idle: dict[Connection, None] = {}
         self._heads: dict[tuple[str, str, str, Headers], bytes] = {}
 
     async def send(self, call: Call, patience: Patience, along: Headers = ()) -> Answer:
         """Sends and waits for the head; `along` are further headers."""
-        connection = self._kept() or await self._connect(patience)
+        connection = self._idle.popitem()[0] if self._idle else await self._connect(patience)
         try:
             return await connection.ask(self._message(call, along), patience)
         except asyncio.CancelledError:
@@ -66,25 +66,16 @@ class Origin:
 
     async def close(self) -> None:
         """Closes idle connections."""
-        idle, self._idle = self._idle, []
-        for connection, _ in idle:
+        for connection in list(self._idle):
             connection.abort()
-
-    def _kept(self) -> Connection | None:
-        now = self._loop.time()
-        while self._idle:
-            connection, since = self._idle.pop()
-            if connection.closed:
-                continue
-            if now - since < KEPT_SECONDS:
-                return connection
-            connection.abort()
-        return None
 
     def _freed(self, connection: Connection, usable: bool) -> None:
         if usable and len(self._idle) < KEPT:
-            self._idle.append((connection, self._loop.time()))
-        elif usable:
+            connection.deadline = self._loop.time() + KEPT_SECONDS
+            self._idle[connection] = None
+            return
+        self._idle.pop(connection, None)
+        if usable:
             connection.abort()
 
     async def _connect(self, patience: Patience) -> Connection:
