@@ -50,6 +50,8 @@ log = logging.getLogger("foz.worker")
 SKINS: tuple[type[Skin], ...] = (OpenAISkin,)
 RESERVED = ("/models/local",)
 LOOK_AGAIN = 300.0
+FIRST_LOOK = 0.3
+"""How long to wait for the providers' lists before saying what there is."""
 
 
 class Place(Struct, frozen=True):
@@ -74,6 +76,7 @@ class Worker:
         self._watch = TickingWatch(loop)
         self._stopping = asyncio.Event()
         self._look_now = asyncio.Event()
+        self._looked = asyncio.Event()
         self._discovered: dict[str, list[str]] = {}
         self._retired: list[Outbound] = []
         self._identities = Identities(self._clock.now, os.urandom)
@@ -167,9 +170,11 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        self._place.ready(self._snapshot())
         duties = [asyncio.ensure_future(duty) for duty in self._duties()]
         try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._looked.wait(), FIRST_LOOK)
+            self._place.ready(self._snapshot())
             await self._stopping.wait()
             await self._server.drain(self._settings.limits.drain)
         finally:
@@ -208,6 +213,7 @@ class Worker:
         found = await self._outbound.look()
         self._discovered.update(found)
         self._services.directory = self._snapshot()
+        self._looked.set()
 
     async def _rest(self, seconds: float) -> None:
         """Until the time has passed, or the settings were read anew."""

@@ -1,11 +1,14 @@
 """`foz keys`: make, list and revoke callers' keys. Running gateways hear of it within a second."""
 
+from pathlib import Path
+
 import click
 import msgspec
 from rich.table import Column, Table
 
 from foz.canon.principal import Allowance, Role
-from foz.cli.place import now, reading, writing
+from foz.cli.place import data_directory, now, reading, writing
+from foz.cli.settings import config_option
 from foz.cli.words import Dollars, Moment, moment, money, plain, shown
 from foz.store import keys
 from foz.store.keys import KeyRow, NewKey
@@ -27,7 +30,8 @@ def command() -> None:
 @click.option("--budget-days", type=click.IntRange(1, 3650), default=30, show_default=True)
 @click.option("--expires", type=Moment("ahead"), help="When it ends: a date (UTC), or a span such as 90d.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-def create(  # noqa: PLR0917 - one argument for each option
+@config_option
+def create(  # noqa: PLR0913, PLR0917 - one argument for each option
     name: str,
     role: str,
     project: str | None,
@@ -38,6 +42,7 @@ def create(  # noqa: PLR0917 - one argument for each option
     budget_days: int,
     expires: int | None,
     as_json: bool,
+    config: Path | None,
 ) -> None:
     """Make a key. It is shown once and kept nowhere."""
     if expires is not None and expires <= now():
@@ -50,7 +55,10 @@ def create(  # noqa: PLR0917 - one argument for each option
         allowance=Allowance(rate, tokens_per_minute, budget, budget_days),
         expires=expires,
     )
-    with writing() as connection:
+    if any(not model.strip() for model in models):
+        raise click.BadParameter("an empty name allows no model; leave it out to allow all.", param_hint="--model")
+    data = data_directory(config)
+    with writing(data) as connection:
         id, key = keys.create(connection, new, now())
     if as_json:
         click.echo(msgspec.json.encode({"id": id, "key": key}))
@@ -59,16 +67,17 @@ def create(  # noqa: PLR0917 - one argument for each option
     click.echo(
         f"\nThis is the key of {id}, shown this once: keep it. Callers send it as\n"
         f"  Authorization: Bearer {key[: len(keys.PREFIX)]}...    or    X-API-Key: {key[: len(keys.PREFIX)]}...\n"
-        f"and it ends with `foz keys revoke {id}`.",
+        f"and it ends with `foz keys revoke {id}`. It is known to gateways whose data directory is {data}.",
         err=True,
     )
 
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-def list_(as_json: bool) -> None:
+@config_option
+def list_(as_json: bool, config: Path | None) -> None:
     """List all keys, without what would let anybody use them."""
-    with reading() as connection:
+    with reading(data_directory(config)) as connection:
         rows = keys.list_keys(connection)
     if as_json:
         click.echo(msgspec.json.encode(rows))
@@ -93,9 +102,10 @@ def list_(as_json: bool) -> None:
 
 @command.command()
 @click.argument("id")
-def revoke(id: str) -> None:
+@config_option
+def revoke(id: str, config: Path | None) -> None:
     """End a key for good, by its ID. Running gateways refuse it within a second."""
-    with writing() as connection:
+    with writing(data_directory(config)) as connection:
         known = keys.revoke(connection, id, now())
         if not known and id.startswith(keys.PREFIX):
             raise click.ClickException("That is a key, not a key's id. `foz keys list` shows the ids (key-...).")

@@ -14,6 +14,7 @@ from foz.canon.model import Model
 from foz.canon.money import Rates
 from foz.cli.asking import directory
 from foz.cli.settings import config_option, json_option, read_settings, today
+from foz.config.bind import NO_KEY
 from foz.config.directory import snapshot
 from foz.config.settings import Settings
 from foz.net.clock import SystemClock
@@ -99,7 +100,7 @@ def _show(found: Sequence[ModelLine], settings: Settings) -> None:
     ready = [one.name for one in settings.providers if one.state == "ready" and one.name != "simulated"]
     if ready:
         console.print(f"\nAnd every model of {', '.join(ready)}, as provider/model.")
-    asleep = {one.name: one.why for one in settings.providers if one.state == "off" and one.why.startswith("no key")}
+    asleep = {one.name: one.why for one in settings.providers if one.state == "off" and one.why.startswith(NO_KEY)}
     if asleep and not settings.test_mode:
         console.print(f"\nWithout a key: {', '.join(asleep)}. `foz doctor` says which variable each needs.")
 

@@ -8,25 +8,24 @@ from pathlib import Path
 import apsw
 import click
 
-from foz.config.load import load, process_environment
-from foz.config.refusal import ConfigError
+from foz.cli.settings import read_settings
 from foz.store.database import StoreError, connect, connect_reader, prepare
 
 
-def data_directory() -> Path:
+def data_directory(config: Path | None) -> Path:
     """The data directory of the settings, made and brought up to date."""
+    data = read_settings(config).data
     try:
-        data = load(process_environment(), Path.cwd()).data
         prepare(data)
-    except (ConfigError, StoreError) as error:
+    except StoreError as error:
         raise click.ClickException(str(error)) from error
     return data
 
 
 @contextmanager
-def writing() -> Iterator[apsw.Connection]:
+def writing(data: Path) -> Iterator[apsw.Connection]:
     """A connection in one transaction; what is written is kept where nothing was raised."""
-    connection = connect(data_directory())
+    connection = connect(data)
     try:
         with connection:
             yield connection
@@ -35,9 +34,9 @@ def writing() -> Iterator[apsw.Connection]:
 
 
 @contextmanager
-def reading() -> Iterator[apsw.Connection]:
+def reading(data: Path) -> Iterator[apsw.Connection]:
     """A connection that sees one moment of the database."""
-    connection = connect_reader(data_directory())
+    connection = connect_reader(data)
     try:
         with connection:
             yield connection

@@ -3,12 +3,14 @@
 import csv
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 import msgspec
 from rich.table import Table
 
 from foz.cli.place import data_directory
+from foz.cli.settings import config_option
 from foz.cli.words import Moment, moment, money, plain, shown
 from foz.ledger.report import KEYS, MOST_LINES, Filter, Group, Key, Latency, Line, Page
 from foz.store.reader import SqliteReports
@@ -31,6 +33,7 @@ _KEYS: dict[str, Key] = {str(key): key for key in KEYS}
 @click.option("--cursor", help="Go on where the last page ended.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON. Money is in 10^-12 of its currency.")
 @click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV.")
+@config_option
 def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     since: int | None,
     until: int | None,
@@ -46,13 +49,14 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     cursor: str | None,
     as_json: bool,
     as_csv: bool,
+    config: Path | None,
 ) -> None:
     """Show what was called, by whom, and what it cost."""
     if as_json and as_csv:
         raise click.UsageError("Choose one of --json and --csv.")
     if cursor is not None and not rows:
         raise click.UsageError("--cursor belongs to --rows.")
-    reports = SqliteReports(data_directory())
+    reports = SqliteReports(data_directory(config))
     filter = Filter(since, until, project, model, principal, process_id, subprocess_id, user_key)
     if rows:
         _show_page(_page(reports, filter, limit, cursor), as_json, as_csv)

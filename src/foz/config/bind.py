@@ -24,6 +24,8 @@ from foz.providers.catalog import SIMULATED, catalog
 from foz.providers.row import ProviderRow
 from foz.wire.http import Headers
 
+NO_KEY = "no key"
+"""How the reason begins where a key is all that is missing."""
 State = Literal["ready", "probe", "off"]
 _ROW_KEYS = (
     "base_url", "dialect", "secret", "auth", "auth_header", "placement", "resend", "models", "forwards", "quirks",
@@ -203,7 +205,7 @@ class _Binder:
                 return "off", f"its usual place, {row.base_url}, is our own: say where it is with {row.base_url_env[0]}"
             return "off", f"{row.base_url} is our own address: asking it would go in circles"
         if row.needs_key and key is None:
-            return "off", f"no key: set {' or '.join(row.secret)}"
+            return "off", f"{NO_KEY}: set {' or '.join(row.secret)}"
         return ("probe", "") if row.local and not named else ("ready", "")
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from foz.canon.model import Model, Placement, Target
 from foz.canon.money import Rates
+from foz.config.bind import NO_KEY, Provider
 from foz.config.rows import HigherPrice, ModelRow, PriceRow, TargetFields
 from foz.config.sections import Written
 from foz.config.settings import Settings
@@ -62,6 +63,13 @@ def price_table(settings: Settings, day: str) -> Table:
     )
 
 
+def _barred(bound: Provider) -> str | None:
+    """Why nobody is asked there, for whoever runs the gateway."""
+    if bound.state != "off":
+        return None
+    return f"{bound.name} has {bound.why}" if bound.why.startswith(NO_KEY) else f"{bound.name}: {bound.why}"
+
+
 def casting(settings: Settings, table: Table) -> Cast:
     """How a provider and what it calls a model become a target."""
     known = {one.name: one for one in settings.providers}
@@ -77,7 +85,7 @@ def casting(settings: Settings, table: Table) -> Cast:
             rates=rates(provider, model, table),
             patience=bound.patience,
             resend=bound.row.resend,
-            barred=f"{provider} is off: {bound.why}" if bound.state == "off" else None,
+            barred=_barred(bound),
         )
 
     return cast

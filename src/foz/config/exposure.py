@@ -1,12 +1,16 @@
 """
 What must hold before we listen: without any key only this machine may call,
-and the data directory is ours alone.
+the data directory is ours alone, and the TLS files are a pair.
 """
 
+import ssl
 from pathlib import Path
 
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
+
+_TLS_INIT = "`foz tls init` makes a pair for trying out."
+_HOLDS = {"tls_cert": "a certificate", "tls_key": "a private key"}
 
 
 def check_exposure(settings: Settings, *, has_keys: bool) -> None:
@@ -30,3 +34,36 @@ def make_data(data: Path) -> Path:
             f"{data}: the data directory cannot be made: {error.strerror}. Name another one with FOZ_DATA."
         ) from error
     return data
+
+
+def check_tls(settings: Settings) -> None:
+    """Refuses TLS files that cannot serve, naming the key and the file."""
+    server = settings.server
+    if server.tls_cert is None or server.tls_key is None:
+        return
+    origins = {name: _tls_origin(settings, name) for name in ("tls_cert", "tls_key")}
+    for name, path in (("tls_cert", server.tls_cert), ("tls_key", server.tls_key)):
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"{origins[name]}: {path} cannot be read: {error.strerror}; expected {_HOLDS[name]} in PEM. {_TLS_INIT}"
+            ) from error
+        if b"-----BEGIN " not in text:
+            raise ConfigError(f"{origins[name]}: {path} is not PEM; expected {_HOLDS[name]} in PEM. {_TLS_INIT}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(server.tls_cert, server.tls_key, password="")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{origins['tls_key']}: {server.tls_key} is not the key of {server.tls_cert}: {_why(error)}; "
+            f"expected a certificate and its unencrypted key, both in PEM. {_TLS_INIT}"
+        ) from error
+
+
+def _tls_origin(settings: Settings, name: str) -> str:
+    return f"{settings.sources.get(f'server.{name}', 'settings')}: server.{name}"
+
+
+def _why(error: Exception) -> str:
+    reason = error.reason if isinstance(error, ssl.SSLError) else None
+    return (reason or str(error)).lower().replace("_", " ")

@@ -27,6 +27,8 @@ class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
     secret: tuple[str, ...] = ()
     """Variables that may hold its key, in order."""
     docs: str = ""
+    example: str = ""
+    """A model that it has, for the line that newcomers are told to try."""
     auth: Auth = "bearer"
     auth_header: str = ""
     """The header that takes the key where `auth` is `header`."""

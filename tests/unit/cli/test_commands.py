@@ -68,7 +68,7 @@ def test_models_says_why_a_target_does_not_serve(home: Path) -> None:
     assert (house["name"], house["available"], house["description"]) == ("house", True, "Ours.")
     assert [target["placement"] for target in house["targets"]] == ["gpu", "api"]
     assert [target["input_price"] for target in house["targets"]] == [0.0, 2.0]
-    assert (dead["available"], dead["targets"][0]["why_not"]) == (False, "mistral is off: no key: set MISTRAL_API_KEY")
+    assert (dead["available"], dead["targets"][0]["why_not"]) == (False, "mistral has no key: set MISTRAL_API_KEY")
 
 
 def test_doctor_finds_nothing_wrong_on_a_bare_machine() -> None:

@@ -70,6 +70,7 @@ def test_a_list_shows_everything_but_the_key(run: Run) -> None:
         (["create", "--budget", "-1"], "expected an amount from 0"),
         (["create", "--rate", "0"], "--rate"),
         (["create", "--role", "king"], "--role"),
+        (["create", "--model", ""], "an empty name allows no model"),
     ],
 )
 def test_what_cannot_be_done_is_said(run: Run, words: list[str], said: str) -> None:
@@ -100,3 +101,16 @@ def test_an_unusable_data_directory_is_said_in_one_line(run: Run, tmp_path: Path
 
     assert result.exit_code == 1
     assert result.output.startswith(f"Error: {tmp_path / 'data'}: ")
+
+
+def test_a_key_is_made_where_the_named_settings_say(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`create --config` writes to that file's data directory, says so, and the others find it."""
+    monkeypatch.delenv("FOZ_DATA")
+    (tmp_path / "other.toml").write_text("data = 'elsewhere'")
+    config = ["--config", "other.toml"]
+
+    made = run("create", *config)
+    id = msgspec.json.decode(run("list", "--json", *config).stdout)[0]["id"]
+
+    assert str(tmp_path / "elsewhere") in made.stderr
+    assert run("revoke", id, *config).exit_code == 0

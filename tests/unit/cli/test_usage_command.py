@@ -128,3 +128,12 @@ def test_no_money_rounds_to_nothing(pico: int, said: str) -> None:
     """An amount is written with all its places."""
     assert money(pico) == said
     assert plain("a\nb") == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_usage_reads_where_the_named_settings_say(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--config` names the settings whose data directory is read."""
+    fill(data, 30)
+    (data.parent / "other.toml").write_text(f"data = '{data}'")
+    monkeypatch.setenv("FOZ_DATA", "")
+
+    assert sum(group["calls"] for group in msgspec.json.decode(usage("--config", "other.toml", "--json").stdout)) == 30

@@ -59,7 +59,7 @@ def test_a_target_without_key_is_barred_and_says_why(tmp_path: Path) -> None:
     """A model may name a provider that has no key: its target is barred with the variable to set."""
     (target,) = _model(tmp_path, "['mistral/x']").targets
 
-    assert target.barred == "mistral is off: no key: set MISTRAL_API_KEY"
+    assert target.barred == "mistral has no key: set MISTRAL_API_KEY"
 
 
 def test_placement_may_be_said_of_a_target(tmp_path: Path) -> None:
