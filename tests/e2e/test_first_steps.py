@@ -17,6 +17,7 @@ ADDRESS = "http://127.0.0.1:8000"
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with start_gateway(tmp_path_factory.mktemp("gateway")) as served:
+        served.wait_for(lambda: "curl" in served.stdout, "the line to try")
         yield served
 
 
