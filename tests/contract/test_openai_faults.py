@@ -19,6 +19,7 @@ from foz.canon.fault import (
     Garbled,
     Limited,
     NoCapacity,
+    NoRoute,
     NotFound,
     OverBudget,
     RateLimited,
@@ -354,3 +355,12 @@ def test_any_bytes_are_read(status: int, body: bytes, kind: bytes) -> None:
     fault = decode_fault(_reply(status, body, content_type=kind, retry_after=kind, x_error_code=kind))
 
     assert _error(encode_fault(fault, "r").body)["message"]
+
+
+@pytest.mark.parametrize(("wait", "told"), [(3.2, True), (None, False)])
+def test_targets_that_are_left_alone_are_worth_waiting_for(wait: float | None, told: bool) -> None:
+    """A model whose targets may soon be asked again says when and lets the SDK retry; else it says not to."""
+    reply = encode_fault(NoRoute("no target", retry_after=wait), "req")
+
+    assert (reply.header(b"retry-after") == b"4") is told
+    assert (reply.header(b"x-should-retry") is None) is told

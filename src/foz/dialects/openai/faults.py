@@ -8,7 +8,8 @@ status, the code does; words in a message never do. Upstreams that only resemble
 
 What the SDKs do on their own: two retries on 408, 409, 429, 5xx, unless `x-should-retry: false`. The gateway has
 tried already, so the header is sent for every upstream's fault and for all that a retry cannot help. Only what is
-soon over (the caller's own rate, no capacity, draining) is left to the SDK, with `retry-after` where it is known.
+soon over (the caller's own rate, no capacity, draining, targets that are left alone for a while) is left to the SDK,
+with `retry-after` where it is known.
 
 A 401 or 403 of an upstream is about the gateway's own key: its text may show the key, and is dropped.
 """
@@ -122,7 +123,8 @@ def encode_fault(fault: Fault, request_id: str) -> Reply:
         wait = max(fault.retry_after, 0.0)
         headers.append((b"retry-after", b"%d" % math.ceil(wait)))
         headers.append((b"retry-after-ms", b"%d" % math.ceil(wait * 1000)))
-    if not isinstance(fault, _SDK_MAY_RETRY):
+    soon_over = isinstance(fault, NoRoute) and fault.retry_after is not None
+    if not soon_over and not isinstance(fault, _SDK_MAY_RETRY):
         headers.append((b"x-should-retry", b"false"))
     if fault.status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
