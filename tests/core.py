@@ -199,8 +199,12 @@ class OneModel:
         return self._model if name == PUBLIC else None
 
     def closest(self, name: str) -> Sequence[str]:
-        """Itself."""
-        return (PUBLIC,)
+        """Itself, but for one name."""
+        return (PUBLIC,) if name != "far off" else ()
+
+    def hint(self, name: str) -> str:
+        """Knows why one name is nothing."""
+        return "Its provider sleeps." if name == "far off" else ""
 
     def models(self) -> Sequence[Model]:
         """It alone."""

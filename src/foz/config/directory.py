@@ -4,7 +4,7 @@ From settings to the first snapshot of models: rows, profiles and prices meet in
 `ready` and `probe` providers have lines, made by assembly; a target of any other is barred and says why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 
@@ -125,7 +125,23 @@ def configured(written: Written, cast: Cast) -> tuple[Model, ...]:
     return tuple(_model(row, cast) for row in written.model)
 
 
-def listing(settings: Settings, cast: Cast) -> Listing:
+def unconfigured(settings: Settings, day: str) -> Callable[[str], str | None]:
+    """
+    Whose a name is, among the providers that are off: by its prefix, else by whom the built-in prices know it from.
+    """
+    off = [one.name for one in settings.providers if one.state == "off"]
+    known = Table(built_in=built_in(), day=day)
+
+    def whose(name: str) -> str | None:
+        prefix = name.partition("/")[0]
+        if prefix in off:
+            return prefix
+        return next((one for one in off if rates(one, name, known) is not None), None)
+
+    return whose
+
+
+def listing(settings: Settings, cast: Cast, day: str) -> Listing:
     """What the snapshot is made of before anything is discovered."""
     states = {one.name: one.state for one in settings.providers}
     simulated = cast(SIMULATED, SIMULATED)
@@ -133,11 +149,12 @@ def listing(settings: Settings, cast: Cast) -> Listing:
     if settings.test_mode:
         return Listing(models, everything=simulated)
     if states.get(SIMULATED) == "off":
-        return Listing(models)
-    return Listing(models, fallback=msgspec.structs.replace(SIMULATED_MODEL, targets=(simulated,)))
+        return Listing(models, unconfigured=unconfigured(settings, day))
+    fallback = msgspec.structs.replace(SIMULATED_MODEL, targets=(simulated,))
+    return Listing(models, fallback=fallback, unconfigured=unconfigured(settings, day))
 
 
 def snapshot(settings: Settings, lines: Mapping[str, Line], day: str) -> Snapshot:
     """The directory of models. `lines` by the names of the providers that are `ready` or `probe`."""
     cast = casting(settings, price_table(settings, day))
-    return Snapshot(listing(settings, cast), lines, cast)
+    return Snapshot(listing(settings, cast, day), lines, cast)

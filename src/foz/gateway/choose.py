@@ -10,8 +10,9 @@ A plan is the order in which targets are tried; the first attempt goes to the fi
 4. Lower ranks first; within a rank the order is drawn by weight, without putting back, so that fall-backs share
    the load by weight too. A weight of 0 is never drawn before a positive one; equal zeros keep their order.
 
-Where nothing is left the fault says of each target why. `Unsupported` is the caller's to change and is raised only
-where health plays no part in it: every target that the mode allows lacks something.
+Where nothing is left the fault says of each target why; what configuration lacks is not for callers to read.
+`Unsupported` is the caller's to change and is raised only where health plays no part in it: every target that the
+mode allows lacks something.
 """
 
 from collections.abc import Callable
@@ -82,7 +83,7 @@ def _nothing(model: Model, ask: Ask) -> NoRoute | Unsupported:
         if target.name not in lacks:
             whys.append(f"{target.name} is {target.placement.value}, not {ask.mode.value}")
         elif target.barred:
-            whys.append(f"{target.name}: {target.barred}")
+            whys.append(f"{target.name} is not configured here")
         elif lacks[target.name]:
             whys.append(f"{target.name} cannot do {', '.join(lacks[target.name])}")
         else:

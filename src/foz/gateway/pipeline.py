@@ -10,6 +10,8 @@ from foz.gateway.services import Services
 from foz.ports.caller import Caller
 from foz.ports.turn import Turn
 
+_LISTED = "GET /v1/models lists what there is."
+
 
 class Gateway:
     """The core: one for all doors of a process."""
@@ -54,10 +56,9 @@ class Gateway:
         model = directory.find(name)
         if model is None:
             closest = [found for found in directory.closest(name) if principal.may_call(found)]
-            hint = f" Did you mean {' or '.join(closest)}?" if closest else ""
-            raise NotFound(
-                f"The model '{name[:256]}' does not exist.{hint}", field="model", vendor_code="model_not_found"
-            )
+            meant = f"Did you mean {' or '.join(closest)}?" if closest else _LISTED
+            words = (f"The model '{name[:256]}' does not exist.", directory.hint(name), meant)
+            raise NotFound(" ".join(filter(None, words)), field="model", vendor_code="model_not_found")
         if not principal.may_call(model.name):
             raise Forbidden(f"This key may not call the model '{model.name}'.", field="model")
         return model

@@ -7,7 +7,7 @@ A name is, in this order:
    discovered model is its bare id where one provider has it and no model of the settings is called so, else
    `provider/id`;
 2. `provider/rest`, where the provider is configured;
-3. nothing: `closest` says what it may have been meant to be.
+3. nothing: `closest` says what it may have been meant to be, `hint` who would have it.
 
 In test mode every name is answered by the one target that is made for it. Names longer than `LONGEST` are nothing.
 """
@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+import msgspec
 from msgspec import Struct
 
 from foz.canon.model import Model, Target
@@ -31,6 +32,10 @@ Cast = Callable[[str, str], Target]
 """The target for a provider and what it calls the model: placement, profile, rates and patience."""
 
 
+def _nobody(_: str) -> str | None:
+    return None
+
+
 class Listing(Struct, frozen=True):
     """What a snapshot is made of, besides its lines."""
 
@@ -42,6 +47,8 @@ class Listing(Struct, frozen=True):
     """In test mode: the target of every name."""
     fallback: Model | None = None
     """Listed only while there is nothing else."""
+    unconfigured: Callable[[str], str | None] = _nobody
+    """The provider that a name is of, where it is known and not configured."""
 
 
 def _fit(names: Iterable[str]) -> Iterator[str]:
@@ -123,6 +130,11 @@ class Snapshot:
             self._likeness = Likeness([model.name for model in self._listed])
         return self._likeness.closest(name)
 
+    def hint(self, name: str) -> str:
+        """A sentence for callers on why a name is nothing; empty where nothing is known about it."""
+        provider = self._listing.unconfigured(name) if len(name) <= LONGEST else None
+        return f"The provider {provider} is not configured here." if provider else ""
+
     def models(self) -> Sequence[Model]:
         """All public models that have a target to ask, by name."""
         return self._listed
@@ -142,7 +154,4 @@ class Snapshot:
         kept = tuple(dict.fromkeys(islice(_fit(names), MOST_DISCOVERED)))
         others = tuple(pair for pair in self._listing.discovered if pair[0] != provider)
         discovered = tuple(sorted((*others, (provider, kept))))
-        listing = self._listing
-        return Snapshot(
-            Listing(listing.configured, discovered, listing.everything, listing.fallback), self._lines, self._cast
-        )
+        return Snapshot(msgspec.structs.replace(self._listing, discovered=discovered), self._lines, self._cast)

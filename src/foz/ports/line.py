@@ -42,6 +42,10 @@ class Directory(Protocol):
         """Up to three public names like this one."""
         ...
 
+    def hint(self, name: str) -> str:
+        """A sentence for callers on why a name is nothing; empty where nothing is known about it."""
+        ...
+
     def models(self) -> Sequence[Model]:
         """All public models, by name."""
         ...

@@ -96,7 +96,7 @@ def test_what_a_bare_machine_lists(tmp_path: Path) -> None:
 
     def made(**environ: str) -> tuple[bool, bool]:
         settings = _settings(tmp_path, **environ)
-        found = listing(settings, casting(settings, price_table(settings, DAY)))
+        found = listing(settings, casting(settings, price_table(settings, DAY)), DAY)
         return found.fallback is not None, found.everything is not None
 
     assert made() == (True, False)
@@ -110,3 +110,23 @@ def test_a_bare_machines_snapshot_says_what_it_is(tmp_path: Path) -> None:
 
     assert model.name == "simulated"
     assert (model.description or "").startswith("Not a model")
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("openai/gpt-4o", "openai"),
+        ("gpt-4o", "openai"),
+        ("mistral-large-latest", "mistral"),
+        ("simulated", "simulated"),
+        ("groq/x", None),
+        ("nobody/x", None),
+        ("", None),
+    ],
+)
+def test_a_name_of_a_provider_that_is_off_is_told_so(tmp_path: Path, name: str, provider: str | None) -> None:
+    """The hint names the provider that is off whose model was meant, by prefix or by known name, and no variable."""
+    settings = load({"HOME": str(tmp_path), "GROQ_API_KEY": "gsk-1"}, tmp_path)
+
+    expected = f"The provider {provider} is not configured here." if provider else ""
+    assert snapshot(settings, {}, "2026-10-12").hint(name) == expected

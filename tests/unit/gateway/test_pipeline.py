@@ -85,6 +85,19 @@ def test_an_unknown_model_is_told_what_was_perhaps_meant() -> None:
     run(main())
 
 
+def test_an_unknown_model_like_none_is_told_where_to_look() -> None:
+    """With no close name the fault has what the directory knows of the name, and says what lists the models."""
+
+    async def main() -> None:
+        fault = await Core().serve({**HELLO, "model": "far off"})
+        assert isinstance(fault, NotFound)
+        assert fault.message == (
+            "The model 'far off' does not exist. Its provider sleeps. GET /v1/models lists what there is."
+        )
+
+    run(main())
+
+
 def test_a_key_calls_only_its_models() -> None:
     """A model that the key's list does not name is forbidden, and makes no entry."""
 
