@@ -128,6 +128,19 @@ def test_a_wrong_file_is_told_with_its_line_and_key(tmp_path: Path, text: str, e
         assert word in told.stderr
 
 
+@pytest.mark.parametrize(("workers", "status"), [("1", 1), ("2", 78)])
+def test_what_no_worker_can_use_ends_the_start(tmp_path: Path, workers: str, status: int) -> None:
+    """A file of authorities that is missing is named in a line and nothing runs, with one worker and with two."""
+    (tmp_path / "foz.toml").write_text('[outbound]\nca_file = "missing.pem"\n')
+    told = foz(tmp_path, "serve", "--port", str(free_port()), "--workers", workers, OPENAI_API_KEY="sk-made-up")
+
+    assert told.returncode == status
+    said = "the authorities to trust cannot be read: No such file or directory."
+    for line in told.stderr.strip().splitlines():
+        assert f"missing.pem: {said} Correct [outbound] ca_file or SSL_CERT_FILE." in line
+    assert said in told.stderr
+
+
 def test_a_key_is_needed_once_there_is_one(tmp_path: Path) -> None:
     """With API_KEY set, no key and a wrong key get 401, the right one an answer; health stays open."""
     with start_gateway(tmp_path, environment={"API_KEY": "sk-made-up", "TEST_MODE": "true"}) as gateway:

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from uuid import uuid4
 
 import uvloop
@@ -19,7 +21,7 @@ from foz.config.settings import Settings
 from foz.gateway.resolve import Snapshot
 from foz.net.clock import SystemClock
 from foz.serve.http.server import bind, bind_shared
-from foz.serve.supervisor import Plan, supervise, this_program
+from foz.serve.supervisor import READY, Plan, supervise, this_program
 from foz.telemetry.siblings import Siblings
 
 log = logging.getLogger("foz.launch")
@@ -39,6 +41,7 @@ class Assignment(Struct, frozen=True):
 
 def serve(settings: Settings, reread: Reread, arguments: Sequence[str]) -> None:
     """Runs the gateway until it is told to stop. `arguments` start it again in a worker."""
+    _be_deaf()
     make_data(settings.data)
     check_exposure(settings, has_keys=has_keys(settings, SystemClock()))
     check_tls(settings)
@@ -54,6 +57,7 @@ def serve(settings: Settings, reread: Reread, arguments: Sequence[str]) -> None:
 
 def work(settings: Settings, reread: Reread, assignment: Assignment) -> None:
     """One worker of several."""
+    _be_deaf()
     check_tls(settings)
     lifeline = socket.socket(fileno=assignment.lifeline)
     sockets = tuple(socket.socket(fileno=number) for number in assignment.sockets)
@@ -61,8 +65,15 @@ def work(settings: Settings, reread: Reread, assignment: Assignment) -> None:
     def ready(directory: Snapshot) -> None:
         if assignment.herald:
             say(settings, sockets, directory)
+        with suppress(OSError):  # the supervisor is gone: the lifeline tells it later
+            lifeline.send(READY)
 
     uvloop.run(_work(settings, reread, Place(sockets, assignment.run, ready, lifeline)))
+
+
+def _be_deaf() -> None:
+    """Settings are being read just now: to be told to do so anew must not end the process (see signal(7))."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 async def _work(settings: Settings, reread: Reread, place: Place) -> None:
@@ -79,7 +90,9 @@ def _supervise(settings: Settings, run: str, arguments: Sequence[str]) -> None:
         drain=settings.limits.drain,
         buried=siblings.bury,
     )
-    uvloop.run(supervise(plan))
+    status = uvloop.run(supervise(plan))
+    if status:
+        sys.exit(status)
 
 
 def say(settings: Settings, sockets: Sequence[socket.socket], directory: Snapshot) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import Struct
 from foz.canon.fault import Fault
 from foz.canon.model import Patience
 from foz.config.bind import Provider
+from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 from foz.dialects.openai.chat.asking import manner_of
 from foz.dialects.openai.speech import speech
@@ -74,7 +76,7 @@ class Outbound:
         if self._tls is None:
             self._tls = ssl.create_default_context()
             if settings.outbound.ca_file is not None:
-                self._tls.load_verify_locations(settings.outbound.ca_file)
+                _trust(self._tls, settings.outbound.ca_file)
         return self._tls
 
     async def look(self) -> dict[str, list[str]]:
@@ -101,6 +103,16 @@ class Outbound:
     async def close(self) -> None:
         """Closes idle connections."""
         await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))
+
+
+def _trust(tls: ssl.SSLContext, ca_file: Path) -> None:
+    try:
+        tls.load_verify_locations(ca_file)
+    except OSError as error:
+        why = "it holds no certificates" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigError(
+            f"{ca_file}: the authorities to trust cannot be read: {why}. Correct [outbound] ca_file or SSL_CERT_FILE."
+        ) from error
 
 
 def _level(one: Provider) -> int:

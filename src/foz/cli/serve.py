@@ -11,8 +11,13 @@ from foz.config.load import load, process_environment
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 from foz.serve.http.server import InUse
+from foz.serve.supervisor import UNUSABLE
 from foz.telemetry.log import set_up
 from foz.telemetry.redact import Redactor
+
+
+class _NoWorkerCan(click.ClickException):
+    exit_code = UNUSABLE
 
 
 def _assignment(worker: str, run: str) -> Assignment:
@@ -56,4 +61,5 @@ def command(**given: object) -> None:
         else:
             serve(settings, read, sys.argv[1:])
     except (ConfigError, InUse, StoreError) as error:
-        raise click.ClickException(str(error)) from error
+        refusal = click.ClickException if worker is None else _NoWorkerCan
+        raise refusal(str(error)) from error

@@ -4,6 +4,8 @@ N workers on one port, kept alive.
 The supervisor owns one listening socket for each worker (the kernel deals connections out among them); a worker that
 dies leaves its socket behind, and with it the connections that nobody had taken yet, to its successor.
 A socket pair is each worker's lifeline: the worker leaves when it closes, so none outlives a killed supervisor.
+Over it the worker says when it is ready. Until then it hears no signal but the end, and what it was to announce
+is left to its successor.
 """
 
 import asyncio
@@ -19,7 +21,14 @@ from msgspec import Struct
 log = logging.getLogger("foz.supervisor")
 
 SHORT_LIFE = 5.0
-LONGEST_PAUSE = 5.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+UNUSABLE = 78
+"""The exit status of a worker whose settings or data cannot be used (EX_CONFIG): another would fare no better."""
+READY = b"!"
+"""What a worker says over its lifeline when it serves."""
+_AFTER_DRAIN = 5.0
+_LAST_WORD = 1.0
+"""Seconds in which a dead worker's last word is here."""
 
 
 class Plan(Struct, frozen=True):
@@ -38,35 +47,85 @@ class Worker:
 
     def __init__(self, number: int, plan: Plan) -> None:
         self.number = number
-        self._herald = number == 0
+        self.was_ready = False
+        """Whether any process of this place has served."""
         self._plan = plan
         self._process: asyncio.subprocess.Process | None = None
-        self._pause = 0.1
+        self._ready = False
+        self._stale = False
+        """The settings were to be read anew before the process could hear it."""
+        self._pause = SHORTEST_PAUSE
 
-    async def keep(self, stopping: asyncio.Event) -> None:
-        """Starts a process, and another whenever it dies, until told to stop."""
+    async def keep(self, stopping: asyncio.Event) -> int:
+        """
+        Starts a process, and another whenever it dies, until told to stop; none outlives this.
+        UNUSABLE where the first one says that none can ever serve; else 0.
+        """
         loop = asyncio.get_running_loop()
         while not stopping.is_set():
             began = loop.time()
-            ours, theirs = socket.socketpair()
-            with ours:
-                with theirs:
-                    self._process = await self._start(theirs)
-                code = await self._process.wait()
-            self._plan.buried(self._process.pid)
+            code = await self._run(stopping)
             if stopping.is_set():
-                return
+                break
+            if code == UNUSABLE and not self.was_ready:
+                return UNUSABLE
             if loop.time() - began > SHORT_LIFE:
-                self._pause = 0.1
+                self._pause = SHORTEST_PAUSE
             log.error("worker %d ended with code %s; starting another in %.1f s", self.number, code, self._pause)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), self._pause)
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        return 0
+
+    def reload(self) -> None:
+        """Has the process read its settings anew, as soon as it can."""
+        if self._process is None or not self._ready:
+            self._stale = True
+        elif self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGHUP)
+
+    async def _run(self, stopping: asyncio.Event) -> int | None:
+        """One process from its start to its end: its exit status, None where it could not be started."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            ours.setblocking(False)
+            with theirs:
+                try:
+                    process = self._process = await self._start(theirs)
+                except OSError as error:
+                    log.error("worker %d cannot be started: %s", self.number, error)  # noqa: TRY400 - it says all
+                    return None
+            hearing = asyncio.ensure_future(self._hear(ours))
+            ending, asking = asyncio.ensure_future(process.wait()), asyncio.ensure_future(stopping.wait())
+            await asyncio.wait((ending, asking), return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done():
+                await self._stop(process)
+            code = await ending
+            await asyncio.wait((hearing,), timeout=_LAST_WORD)
+            hearing.cancel()
+            asking.cancel()
+            await asyncio.wait((hearing, asking))
+        self._ready = False
+        try:
+            self._plan.buried(process.pid)
+        except OSError as error:
+            log.warning("the figures of worker %d, which has died, are not kept: %s", self.number, error)
+        return code
+
+    async def _hear(self, lifeline: socket.socket) -> None:
+        with suppress(OSError):  # reset: it died without a word
+            if await asyncio.get_running_loop().sock_recv(lifeline, 1) == READY:
+                self._ready = self.was_ready = True
+                if self._stale:
+                    self._stale = False
+                    self.reload()
 
     async def _start(self, lifeline: socket.socket) -> asyncio.subprocess.Process:
-        herald, self._herald = self._herald, False
+        herald = self.number == 0 and not self.was_ready
         sockets = self._plan.sockets[self.number]
         numbers = [listener.fileno() for listener in sockets]
+        self._stale = False  # it reads them now
         return await asyncio.create_subprocess_exec(
             *self._plan.command,
             "--worker",
@@ -76,41 +135,34 @@ class Worker:
             start_new_session=True,  # Ctrl-C is ours to pass on
         )
 
-    def reload(self) -> None:
-        """Tells the process to read its settings anew."""
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGHUP)
-
-    async def stop(self, seconds: float) -> None:
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
         """Asks the process to go, and makes it."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
         with suppress(ProcessLookupError):
             process.terminate()
+        seconds = self._plan.drain + _AFTER_DRAIN
         try:
             await asyncio.wait_for(process.wait(), seconds)
         except TimeoutError:
-            log.exception("worker %d did not stop within %g seconds; killing it", self.number, seconds)
+            log.error("worker %d did not stop within %g seconds; killing it", self.number, seconds)  # noqa: TRY400 - it says all
             with suppress(ProcessLookupError):
                 process.kill()
 
 
-async def supervise(plan: Plan) -> None:
-    """Runs until SIGTERM or SIGINT."""
+async def supervise(plan: Plan) -> int:
+    """Runs until SIGTERM or SIGINT: 0; or until a worker has found that none can ever serve: UNUSABLE."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     workers = [Worker(number, plan) for number in range(len(plan.sockets))]
     loop.add_signal_handler(signal.SIGHUP, _pass_on, workers)
-    async with asyncio.TaskGroup() as group:
-        keepers = [group.create_task(worker.keep(stopping)) for worker in workers]
-        await stopping.wait()
-        await asyncio.gather(*(worker.stop(plan.drain + 5) for worker in workers))
-        for keeper in keepers:
-            keeper.cancel()
+
+    async def keep(worker: Worker) -> int:
+        status = await worker.keep(stopping)
+        stopping.set()
+        return status
+
+    return max(await asyncio.gather(*map(keep, workers)))
 
 
 def _pass_on(workers: Sequence[Worker]) -> None:
