@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
     def ask(self, message: bytes, patience: Patience) -> "asyncio.Future[Answer]":
         """Writes a request; the future is the head of its answer. Raises Down where it is closed already."""
         transport = self._transport
-        if transport is None or self.closed or transport.is_closing():
+        if transport is None or self.closed:
             raise Down("the connection was closed before the request was sent", sent=False)
         now = self.loop.time()
         first, total = now + patience.first_byte, now + patience.total

@@ -6,7 +6,9 @@ upstream: this 0.35, pyreqwest 0.20, aiohttp 0.14, httpx 0.006); it stands behin
 """
 
 import asyncio
+import logging
 import ssl
+from math import inf
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -23,6 +25,10 @@ KEPT = 256
 KEPT_SECONDS = 4.0
 """Servers close idle connections after 5 seconds or more; asking on one that is just being closed costs an attempt."""
 MAX_HEADS = 256
+QUIET = 1.0
+"""Seconds between two warnings that there is no connection."""
+
+log = logging.getLogger("foz.net")
 
 
 class Endpoint(Struct, frozen=True):
@@ -34,7 +40,8 @@ class Endpoint(Struct, frozen=True):
 
     @override
     def __repr__(self) -> str:
-        return f"Endpoint({self.url!r})"
+        parts = urlsplit(self.url)
+        return f"Endpoint({parts.hostname}{parts.path})"
 
 
 class Origin:
@@ -43,7 +50,7 @@ class Origin:
     def __init__(self, endpoint: Endpoint, watch: Watch, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(endpoint.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"{endpoint.url!r} is not an http(s) URL")
+            raise ValueError(f"{endpoint!r} has no http(s) URL")
         self._endpoint = endpoint
         self._watch = watch
         self._loop = asyncio.get_running_loop()
@@ -53,6 +60,7 @@ class Origin:
         self._base = parts.path.rstrip("/")
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         self._idle: dict[Connection, None] = {}
+        self._told = -inf
         self._heads: dict[tuple[str, str, str, Headers], bytes] = {}
 
     async def send(self, call: Call, patience: Patience, along: Headers = ()) -> Answer:
@@ -83,11 +91,20 @@ class Origin:
             async with asyncio.timeout(patience.connect):
                 return await self._open()
         except TimeoutError:
-            raise Timeout(
-                f"no connection to {self._authority} within {patience.connect:g} seconds", sent=False
-            ) from None
-        except (OSError, ssl.SSLError) as error:
-            raise Down(f"cannot connect to {self._authority}: {error}", sent=False) from error
+            within = f"within {patience.connect:g} seconds"
+            self._tell(within)
+            raise Timeout(f"cannot connect to the provider {within}", sent=False) from None
+        except (OSError, UnicodeError) as error:  # the latter for a host that can be no name
+            self._tell(error)
+            raise Down("cannot connect to the provider", sent=False) from error
+
+    def _tell(self, why: object) -> None:
+        """To the log: addresses are the operator's, a fault's message is the caller's."""
+        now = self._loop.time()
+        if now - self._told >= QUIET:
+            self._told = now
+            way = f" through {self._endpoint.proxy}" if self._endpoint.proxy is not None else ""
+            log.warning("cannot connect to %s%s: %s", self._authority, way, why)
 
     async def _open(self) -> Connection:
         def protocol() -> Connection:

@@ -4,18 +4,20 @@ so that the proxy sees host and port and nothing else.
 """
 
 import asyncio
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from typing_extensions import override
 
-from foz.canon.fault import Down
 from foz.net.connection import Connection
 
 MAX_REPLY = 16 * 1024
+_ANSWER = re.compile(rb"HTTP/1\.[01] ([0-9])[0-9]{2}(?: [^\r\n]{0,200})?")
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -53,33 +55,77 @@ def _exempts(entry: str, host: str) -> bool:
 async def tunnel(
     proxy: Proxy, origin: tuple[str, int], tls: ssl.SSLContext | None, protocol: Callable[[], Connection]
 ) -> Connection:
-    """A connection to `origin` through the proxy. Raises Down where the proxy refuses."""
+    """A connection to `origin` through the proxy. Raises OSError where there is none, and says why."""
     loop = asyncio.get_running_loop()
-    reader, writer = await asyncio.open_connection(proxy.host, proxy.port, limit=MAX_REPLY)
+    door, knock = await loop.create_connection(lambda: _Knock(loop, _request(proxy, origin)), proxy.host, proxy.port)
     try:
-        authority = f"{origin[0]}:{origin[1]}".encode("idna" if not origin[0].isascii() else "ascii")
-        lines = [b"CONNECT %s HTTP/1.1\r\nhost: %s\r\n" % (authority, authority)]
-        if proxy.authorization is not None:
-            lines.append(b"proxy-authorization: %s\r\n" % proxy.authorization)
-        writer.write(b"".join([*lines, b"\r\n"]))
-        head = await reader.readuntil(b"\r\n\r\n")
-        status = head.split(b" ", 2)[1:2]
-        if status != [b"200"]:
-            shown = head.split(b"\r\n", 1)[0].decode("latin-1")
-            raise Down(f"the proxy {proxy.host}:{proxy.port} refused the tunnel: {shown}", sent=False)
+        await knock.opened
         connection = protocol()
-        transport: asyncio.BaseTransport | None = writer.transport
-        if tls is not None:
-            transport = await loop.start_tls(writer.transport, connection, tls, server_hostname=origin[0])
+        inner: asyncio.BaseTransport | None = door
+        if tls is None:
+            door.set_protocol(connection)
         else:
-            writer.transport.set_protocol(connection)
-        if transport is None:
-            raise Down(f"the proxy {proxy.host}:{proxy.port} closed the tunnel", sent=False)
-        connection.connection_made(transport)
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        writer.close()
-        raise Down(f"the proxy {proxy.host}:{proxy.port} did not answer as a proxy", sent=False) from error
+            inner = await loop.start_tls(door, connection, tls, server_hostname=origin[0])
+        if inner is None or inner.is_closing():
+            raise ConnectionError("the tunnel was closed as soon as it was open")
+        connection.connection_made(inner)
+        if tls is None:
+            door.resume_reading()
     except BaseException:
-        writer.close()
+        door.abort()
         raise
     return connection
+
+
+def _request(proxy: Proxy, origin: tuple[str, int]) -> bytes:
+    host = f"[{origin[0]}]" if ":" in origin[0] else origin[0]
+    authority = b"%s:%d" % (host.encode("ascii" if host.isascii() else "idna"), origin[1])
+    lines = [b"CONNECT %s HTTP/1.1\r\nhost: %s\r\n" % (authority, authority)]
+    if proxy.authorization is not None:
+        lines.append(b"proxy-authorization: %s\r\n" % proxy.authorization)
+    return b"".join([*lines, b"\r\n"])
+
+
+class _Knock(asyncio.Protocol):
+    """Asks for the tunnel and reads the proxy's answer, not a byte more: what follows is another's."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, request: bytes) -> None:
+        self.opened: asyncio.Future[None] = loop.create_future()
+        self._request = request
+        self._read = b""
+        self._transport: asyncio.Transport | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._request)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head, end, early = self._read.partition(b"\r\n\r\n")
+        if end and self._transport is not None:
+            self._transport.pause_reading()
+        status = _ANSWER.match(head)
+        if not end:
+            if len(head) > MAX_REPLY:
+                self._over(ConnectionError(f"the proxy answered with more than {MAX_REPLY} bytes"))
+        elif status is None or early:
+            self._over(ConnectionError("the proxy did not answer as a proxy"))
+        elif status[1] != b"2":
+            self._over(ConnectionError(f"the proxy refused the tunnel: {status[0].decode('latin-1')!r}"))
+        else:
+            self._over(None)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._over(ConnectionError("the proxy closed the connection before it answered"))
+
+    def _over(self, fault: OSError | None) -> None:
+        self._transport = None
+        if self.opened.done():
+            return
+        if fault is None:
+            self.opened.set_result(None)
+        else:
+            self.opened.set_exception(fault)

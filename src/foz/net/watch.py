@@ -31,9 +31,11 @@ class TickingWatch:
         self._waiting.discard(waiting)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer = self._loop.call_later(TICK, self._tick) if self._waiting else None
         now = self._loop.time()
         for waiting in [waiting for waiting in self._waiting if waiting.deadline < now]:
+            self._loop.call_soon(self._expire, waiting)  # each on its own: a defect of one is not the others'
+
+    def _expire(self, waiting: Waiting) -> None:
+        if waiting in self._waiting and waiting.deadline < self._loop.time():
             waiting.expired()
-        if self._waiting:
-            self._timer = self._loop.call_later(TICK, self._tick)

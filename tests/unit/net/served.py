@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -33,20 +33,24 @@ def run(main: Coroutine[Any, Any, T], loop_of: LoopOf = uvloop.new_event_loop) -
 @asynccontextmanager
 async def served(handler: Handler, **options: Any) -> Any:
     """The port of a server whose every connection is given to the handler, and closed when it returns."""
+    serving: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        serving[asyncio.current_task()] = writer
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):  # one side has gone
             await handler(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has gone
-        finally:
-            writer.close()
+        writer.close()
 
     server = await asyncio.start_server(one, "127.0.0.1", 0, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task, writer in serving.items():
+            if task is not None:
+                task.cancel()
+            writer.transport.abort()
+        await asyncio.gather(*filter(None, serving))
         await server.wait_closed()
 
 
