@@ -34,7 +34,7 @@ class Face:
             "Answer a conversation",
             request_schema="Chat",
             response_schema="Completion",
-            example=b'{"model": "foz-tiny", "messages": [{"role": "user", "content": "Hello"}]}',
+            example=b'{"model": "simulated", "messages": [{"role": "user", "content": "Hello"}]}',
             streams=True,
         ),
         Route("GET", "/v1/models", "openai", "list_models", "List models"),

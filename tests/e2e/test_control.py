@@ -127,6 +127,11 @@ def test_a_later_route_knows_who_asks(plane: Plane) -> None:
     ("path", "status", "code", "message"),
     [
         ("/nothing", 404, "not_found", "There is nothing at /nothing; GET /docs lists every path."),
+        ("/chat/completions", 404, "not_found", "There is nothing at /chat/completions; did you mean /v1/chat/com"),
+        ("/v1/v1/models", 404, "not_found", "There is nothing at /v1/v1/models; did you mean /v1/models?"),
+        ("/models", 404, "not_found", "There is nothing at /models; did you mean /v1/models?"),
+        ("/v1", 404, "not_found", "There is nothing at /v1; there are /v1/chat/completions, /v1/models, and GET /docs"),
+        ("/v1/", 404, "not_found", "There is nothing at /v1; there are /v1/chat/completions"),
         ("/docs/assets/nothing.js", 404, "not_found", "There is nothing at /docs/assets/nothing.js"),
         ("/docs/assets/../pages.py", 404, "not_found", "There is nothing at"),
         ("/docs/assets/%2e%2e/pages.py", 404, "not_found", "There is nothing at"),
@@ -148,12 +153,22 @@ def test_errors_are_in_the_words_that_were_handed_in(
     assert answer.headers["content-type"] == "application/json"
 
 
+def test_a_browser_at_the_root_is_shown_the_reference(plane: Plane) -> None:
+    """GET / with a browser's Accept leads to /docs beside it, a program gets the paths; neither needs a key."""
+    plane.house.keys.add("right")
+
+    answer = plane.get("/", accept="text/html,application/xhtml+xml")
+
+    assert (answer.status, answer.headers["location"]) == (307, "docs")
+    assert plane.get("/").json()["paths"] == ["/v1/chat/completions", "/v1/models", "/v1/models/{model}"]
+
+
 def test_a_wrong_method_says_what_is_allowed(plane: Plane) -> None:
     """405 has the Allow header, OPTIONS is 204 with it."""
     wrong, options = plane.ask("POST", "/health"), plane.ask("OPTIONS", "/health")
 
     assert (wrong.status, wrong.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
-    assert wrong.json()["error"]["message"] == "/health answers GET only."
+    assert wrong.json()["error"]["message"] == "/health answers GET, HEAD, OPTIONS only."
     assert (options.status, options.headers["allow"], options.body) == (204, "GET, HEAD, OPTIONS", b"")
 
 

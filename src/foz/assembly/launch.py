@@ -45,6 +45,8 @@ def serve(settings: Settings, reread: Reread, arguments: Sequence[str]) -> None:
     make_data(settings.data)
     check_exposure(settings, has_keys=has_keys(settings, SystemClock()))
     check_tls(settings)
+    for warning in settings.warnings:
+        log.warning("%s", warning)
     run = uuid4().hex
     Siblings(run_directory(settings), run, os.getpid()).clear()
     if settings.server.workers == 1:

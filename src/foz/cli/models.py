@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from foz.canon.model import Model
+from foz.canon.model import Model, Placement, Target
 from foz.canon.money import Rates
 from foz.cli.asking import directory
 from foz.cli.settings import config_option, json_option, read_settings, today
@@ -52,6 +52,11 @@ def _price(rates: Rates | None, side: str) -> float | None:
     return None if pico is None else pico / PICO_PER_MILLION
 
 
+def _tried(model: Model) -> list[Target]:
+    """The targets in the order in which they are tried: ours first, by rank, the heavier of a rank first."""
+    return sorted(model.targets, key=lambda one: (one.placement is not Placement.GPU, one.rank, -one.weight))
+
+
 def lines(models: Sequence[Model]) -> list[ModelLine]:
     """The models with their targets."""
     return [
@@ -71,7 +76,7 @@ def lines(models: Sequence[Model]) -> list[ModelLine]:
                     output_price=_price(target.rates, "output"),
                     currency=target.rates.currency if target.rates else None,
                 )
-                for target in model.targets
+                for target in _tried(model)
             ),
         )
         for model in models
@@ -97,6 +102,8 @@ def _show(found: Sequence[ModelLine], settings: Settings) -> None:
             table.add_row(escape(name), escape(target.name), target.placement, _cost(target), why)
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     console.print(table)
+    if settings.test_mode:
+        console.print("\nTest mode: every other name is answered by the simulated model too.")
     ready = [one.name for one in settings.providers if one.state == "ready" and one.name != "simulated"]
     if ready:
         console.print(f"\nAnd every model of {', '.join(ready)}, as provider/model.")

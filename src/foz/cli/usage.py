@@ -10,16 +10,20 @@ import msgspec
 from rich.table import Table
 
 from foz.cli.place import data_directory
-from foz.cli.settings import config_option
-from foz.cli.words import Moment, moment, money, plain, shown
+from foz.cli.settings import config_option, read_settings
+from foz.cli.words import Moment, iso, moment, money, plain, shown
 from foz.ledger.report import KEYS, MOST_LINES, Filter, Group, Key, Latency, Line, Page
+from foz.store.database import path_of
 from foz.store.reader import SqliteReports
 
+SHOWN = 100
 _KEYS: dict[str, Key] = {str(key): key for key in KEYS}
 
 
 @click.command()
-@click.option("--since", type=Moment("ago"), help="From then on: a date (UTC), or a span such as 24h or 7d ago.")
+@click.option(
+    "--since", type=Moment("ago"), help="From then on: a date (UTC), today, yesterday, or a span such as 24h or 7d ago."
+)
 @click.option("--until", type=Moment("ago"), help="Up to then.")
 @click.option("--project", help="Of this project only.")
 @click.option("--model", help="Of this model only, by its public name.")
@@ -29,7 +33,7 @@ _KEYS: dict[str, Key] = {str(key): key for key in KEYS}
 @click.option("--user-key", help="Of this user only.")
 @click.option("--by", multiple=True, type=click.Choice(KEYS), help="Sum by this; several times. [default: model]")
 @click.option("--rows", is_flag=True, help="Show the calls themselves, newest first.")
-@click.option("--limit", type=click.IntRange(1, MOST_LINES), default=100, show_default=True, help="Most calls shown.")
+@click.option("--limit", type=click.IntRange(1, MOST_LINES), help=f"Most calls shown by --rows. [default: {SHOWN}]")
 @click.option("--cursor", help="Go on where the last page ended.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON. Money is in 10^-12 of its currency.")
 @click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV.")
@@ -45,7 +49,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     user_key: str | None,
     by: tuple[str, ...],
     rows: bool,
-    limit: int,
+    limit: int | None,
     cursor: str | None,
     as_json: bool,
     as_csv: bool,
@@ -54,15 +58,23 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     """Show what was called, by whom, and what it cost."""
     if as_json and as_csv:
         raise click.UsageError("Choose one of --json and --csv.")
-    if cursor is not None and not rows:
-        raise click.UsageError("--cursor belongs to --rows.")
-    reports = SqliteReports(data_directory(config))
+    if not rows:
+        for option, given in (("--cursor", cursor), ("--limit", limit)):
+            if given is not None:
+                raise click.UsageError(f"{option} belongs to --rows.")
+    elif by:
+        raise click.UsageError("Choose one of --rows and --by: rows are single calls, --by sums them.")
+    data = read_settings(config).data
+    reports = SqliteReports(data_directory(config)) if path_of(data).exists() else None
+    if reports is None and not (as_json or as_csv):
+        click.echo(f"Nothing yet: no gateway has written to {data}.")
+        return
     filter = Filter(since, until, project, model, principal, process_id, subprocess_id, user_key)
     if rows:
-        _show_page(_page(reports, filter, limit, cursor), as_json, as_csv)
+        _show_page(_page(reports, filter, limit or SHOWN, cursor) if reports else Page([], None), as_json, as_csv)
         return
     keys = tuple(_KEYS[key] for key in by) or ("model",)
-    groups = reports.groups(filter, keys)
+    groups = reports.groups(filter, keys) if reports else []
     if as_json:
         click.echo(msgspec.json.encode(groups))
     elif as_csv:
@@ -84,20 +96,23 @@ def _show_page(page: Page, as_json: bool, as_csv: bool) -> None:
         return
     if as_csv:
         fields = Line.__struct_fields__
-        _write_csv(fields, ([getattr(line, field) for field in fields] for line in page.lines))
+        _write_csv(fields, ([_cell(line, field) for field in fields] for line in page.lines))
     elif not page.lines:
         click.echo("No calls.")
     else:
-        table = Table("time (UTC)", "project", "key", "model", "target", "state", "status", "in", "out", "price", "ms")
+        columns = ["time (UTC)", "project", "process", "key", "model", "target", "state", "status", "fault"]
+        table = Table(*columns, "in", "out", "price", "ms")
         for line in page.lines:
             table.add_row(
                 moment(line.at),
                 plain(line.project),
+                plain("/".join(filter(None, (line.process_id, line.subprocess_id)))),
                 plain(line.principal),
                 plain(line.model),
                 plain(line.target) + (f" ({line.attempts} attempts)" if line.attempts > 1 else ""),
                 line.state,
                 _count(line.status),
+                plain(line.fault),
                 _count(line.input),
                 _count(line.output) + ("~" if line.estimated else ""),
                 "" if line.price is None else f"{money(line.price)} {line.currency or ''}".strip(),
@@ -106,6 +121,15 @@ def _show_page(page: Page, as_json: bool, as_csv: bool) -> None:
         shown(table)
     if page.next is not None:
         click.echo(f"There are more: --cursor {page.next}", err=True)
+
+
+def _cell(line: Line, field: str) -> object:
+    """A figure as spreadsheets read it: money in units of its currency, times in ISO 8601."""
+    if field == "at":
+        return iso(line.at)
+    if field == "price":
+        return "" if line.price is None else money(line.price)
+    return getattr(line, field)
 
 
 def _show_groups(groups: list[Group], keys: tuple[Key, ...]) -> None:

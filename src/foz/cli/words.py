@@ -15,13 +15,17 @@ from foz.cli.place import now
 
 _SPAN = re.compile(r"(\d{1,6})\s*([mhdw])")
 _MILLISECONDS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+_DAYS = {"today": 0, "yesterday": 1}
 _WIDE = 180
 _MOST_DOLLARS = 9_000_000
 """What fits into 64 bits of pico-units."""
 
 
 class Moment(click.ParamType[int]):
-    """A date, a date with a time (UTC unless it names a zone), or a span from now: `24h` ago, or in `90d`."""
+    """
+    A date, a date with a time (UTC unless it names a zone), or a span from now: `24h` ago, or in `90d`.
+    In the past also `today` and `yesterday`: where they begin, in UTC.
+    """
 
     name = "time"
 
@@ -32,13 +36,19 @@ class Moment(click.ParamType[int]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
+        days = _DAYS.get(str(value).strip().lower())
+        if days is not None and self._sign < 0:
+            return now() // _MILLISECONDS["d"] * _MILLISECONDS["d"] - days * _MILLISECONDS["d"]
         span = _SPAN.fullmatch(str(value).strip())
         if span is not None:
             return now() + self._sign * int(span[1]) * _MILLISECONDS[span[2]]
         try:
             moment = datetime.fromisoformat(str(value).strip())
         except ValueError:
-            self.fail(f"{value!r}: expected a date such as 2026-01-31 or 2026-01-31T12:00, or a span such as 24h or 7d")
+            also = ", or today or yesterday" if self._sign < 0 else ""
+            self.fail(
+                f"{value!r}: expected a date such as 2026-01-31 or 2026-01-31T12:00, or a span such as 24h or 7d{also}"
+            )
         return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
@@ -73,6 +83,11 @@ def moment(milliseconds: int | None) -> str:
     if milliseconds is None:
         return ""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso(milliseconds: int) -> str:
+    """A time in UTC, as programs read it: `2026-01-31T12:00:00.000Z`."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def plain(words: str | None) -> str:

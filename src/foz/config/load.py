@@ -125,6 +125,14 @@ def _leaves(tree: Mapping[str, object], above: tuple[str, ...] = ()) -> Iterator
             yield path
 
 
+def _called(tree: Mapping[str, object], path: lines.Path) -> str:
+    """A key as people write it; a row by its name: `provider lab`."""
+    rows = tree.get(str(path[0])) if len(path) == 2 and isinstance(path[1], int) else None  # noqa: PLR2004 - kind, place
+    row = rows[path[1]] if isinstance(rows, list) and isinstance(path[1], int) else None
+    name = (row.get("name") or row.get("model")) if isinstance(row, dict) else None
+    return f"{path[0]} {name}" if isinstance(name, str) else dotted(path)
+
+
 class _Layers:
     """The tree of settings while its layers are laid on."""
 
@@ -156,8 +164,14 @@ class _Layers:
         return f"{self.file}:{line}" if line else str(self.file)
 
     def told(self) -> dict[str, str]:
-        told = {dotted(path): self.place(path) for path in _leaves(self.tree)}
-        return {**told, **{dotted(path): source for path, source in self.sources.items()}}
+        told: dict[str, str] = {}
+        for path in _leaves(self.tree):
+            name = _called(self.tree, path)
+            told[dotted(path) if name in told else name] = self.place(path)
+        for path, source in self.sources.items():
+            over = f", which goes before {self.place(path)}" if path in self.found else ""
+            told[dotted(path)] = f"{source}{over}"
+        return told
 
 
 def _file_named(environ: Mapping[str, str], cwd: Path, file: Path | None) -> Path | None:

@@ -17,6 +17,7 @@ from foz.config.sections import Written
 from foz.wire import json
 
 _SHOWN = 60
+_ALIKE = 0.7
 _EXPECTED = {
     "int_parsing": "a whole number",
     "int_type": "a whole number",
@@ -154,9 +155,27 @@ def _origin(path: Path, sources: Mapping[Path, str], found: Mapping[Path, int], 
     return f"{file}:{line}" if line else file
 
 
+def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """
+    Without the mistakes that only follow from others: a list is too short because its element is wrong,
+    a key is missing because it is misspelt.
+    """
+    paths = [explain(one)[0] for one in details]
+    unknown = {path[:-1] for path, one in zip(paths, details, strict=True) if one["type"] == "extra_forbidden"}
+
+    def follows(path: Path, one: ErrorDetails) -> bool:
+        if one["type"] == "missing":
+            return path[:-1] in unknown
+        return one["type"] == "too_short" and any(path == other[: len(path)] != other for other in paths)
+
+    return [one for path, one in zip(paths, details, strict=True) if not follows(path, one)]
+
+
 def refuse(error: ValidationError, sources: Mapping[Path, str], found: Mapping[Path, int], file: str) -> ConfigError:
     """The first mistake, in one line; `sources` says of single keys from where else they come than from the file."""
-    details = sorted(error.errors(include_url=False), key=lambda one: nearest(dict(found), explain(one)[0]) or 0)
+    details = sorted(
+        _causes(error.errors(include_url=False)), key=lambda one: nearest(dict(found), explain(one)[0]) or 0
+    )
     path, words = explain(details[0])
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     return ConfigError(f"{_origin(path, sources, found, file)}: {dotted(path)}: {words}{more}")
@@ -164,5 +183,5 @@ def refuse(error: ValidationError, sources: Mapping[Path, str], found: Mapping[P
 
 def closest(name: str, known: Sequence[str]) -> str:
     """`, did you mean "x"?` where something is close, else what is known, else nothing."""
-    close = difflib.get_close_matches(name[:_SHOWN], known, n=1)
+    close = difflib.get_close_matches(name[:_SHOWN], known, n=1, cutoff=_ALIKE)
     return f', did you mean "{close[0]}"?' if close else ""

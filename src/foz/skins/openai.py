@@ -39,7 +39,7 @@ ROUTES: tuple[Route, ...] = (
         "server-sent events that end with `[DONE]`. Fields that are not described here are forwarded.",
         "ChatBody",
         "ChatCompletion",
-        b'{"model": "foz-tiny", "messages": [{"role": "user", "content": "Where do rivers end?"}]}',
+        b'{"model": "simulated", "messages": [{"role": "user", "content": "Where do rivers end?"}]}',
         streams=True,
     ),
     Route(
@@ -52,7 +52,7 @@ ROUTES: tuple[Route, ...] = (
         "times `n`, plus the number of the continuation.",
         "CompletionRequest",
         "Completion",
-        b'{"model": "foz-tiny", "prompt": "The river", "max_tokens": 16}',
+        b'{"model": "simulated", "prompt": "The river", "max_tokens": 16}',
         streams=True,
     ),
     Route(
@@ -64,7 +64,7 @@ ROUTES: tuple[Route, ...] = (
         "Vectors in the order of the inputs, as numbers or as base64 of little-endian float32.",
         "EmbeddingRequest",
         "EmbeddingList",
-        b'{"model": "foz-tiny", "input": ["river", "mouth"], "encoding_format": "float"}',
+        b'{"model": "simulated", "input": ["river", "mouth"], "encoding_format": "float"}',
     ),
     Route(
         "GET",

@@ -27,6 +27,17 @@ name = "dead"
 targets = ["mistral/x"]
 """
 
+MIXED = """
+[[model]]
+name = "m"
+targets = [
+  "mistral/x",
+  { provider = "groq", model = "x", weight = 1 },
+  { provider = "xai", model = "x", weight = 5 },
+  "ollama/x",
+]
+"""
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -69,6 +80,20 @@ def test_models_says_why_a_target_does_not_serve(home: Path) -> None:
     assert [target["placement"] for target in house["targets"]] == ["gpu", "api"]
     assert [target["input_price"] for target in house["targets"]] == [0.0, 2.0]
     assert (dead["available"], dead["targets"][0]["why_not"]) == (False, "mistral has no key: set MISTRAL_API_KEY")
+
+
+def test_targets_are_listed_in_the_order_in_which_they_are_tried(home: Path) -> None:
+    """Ours come before what is bought, lower ranks first, and the heavier first among those that share a rank."""
+    (home / "foz.toml").write_text(MIXED)
+
+    (model,) = msgspec.json.decode(_foz("models", "--offline", "--json").output)
+
+    assert [one["name"] for one in model["targets"]] == ["ollama/x", "mistral/x", "xai/x", "groq/x"]
+
+
+def test_models_says_that_test_mode_answers_every_name() -> None:
+    """In test mode it is said that names which are not listed are answered too."""
+    assert "every other name is answered" in _foz("models", "--offline", TEST_MODE="1").output
 
 
 def test_doctor_finds_nothing_wrong_on_a_bare_machine() -> None:

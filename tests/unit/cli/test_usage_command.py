@@ -4,6 +4,8 @@ import csv
 import io
 import os
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -12,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from bench.reports import fill
 from foz.cli.main import main
-from foz.cli.words import money, plain
+from foz.cli.place import now
+from foz.cli.words import Moment, money, plain
 from foz.store.database import connect
 
 Run = Callable[..., Result]
@@ -85,10 +88,37 @@ def test_filters_of_the_command_are_those_of_the_report(data: Path) -> None:
 
 
 def test_a_fresh_directory_has_no_calls(data: Path) -> None:
-    """Before anything was called the answer is empty, in every form."""
-    assert usage().stdout == "No calls.\n"
+    """Before anything was called the answer is empty in every form, says so, and makes no database."""
+    said = f"Nothing yet: no gateway has written to {data}.\n"
+    assert usage().stdout == usage("--rows").stdout == said
     assert usage("--json").stdout == "[]\n"
-    assert usage("--rows").stdout == "No calls.\n"
+    assert usage("--rows", "--json").stdout == '{"lines":[],"next":null}\n'
+    assert usage("--csv").stdout.startswith("model,calls,")
+    assert not data.exists()
+
+
+def test_the_rows_of_csv_are_for_spreadsheets(data: Path) -> None:
+    """Money is in units of its currency, the currency beside it, and times are ISO 8601 in UTC."""
+    fill(data, 30)
+
+    rows = list(csv.DictReader(io.StringIO(usage("--rows", "--csv").stdout)))
+    lines = msgspec.json.decode(usage("--rows", "--json").stdout)["lines"]
+
+    for row, line in zip(rows, lines, strict=True):
+        assert datetime.fromisoformat(row["at"]).timestamp() == line["at"] / 1000
+        assert (row["price"] == "") == (line["price"] is None)
+        assert not row["price"] or Decimal(row["price"]) == Decimal(line["price"]) / 10**12
+        assert row["currency"] == (line["currency"] or "")
+    assert any(row["price"] for row in rows)
+
+
+def test_today_and_yesterday_begin_at_midnight(data: Path) -> None:
+    """`--since today` is the last midnight in UTC, `yesterday` the one before it."""
+    today, yesterday = (Moment("ago").convert(word, None, None) for word in ("today", "yesterday"))
+
+    assert today % 86_400_000 == 0
+    assert 0 <= now() - today < 86_400_000 + 60_000
+    assert yesterday in {today - 86_400_000, today}
 
 
 @pytest.mark.parametrize(
@@ -97,13 +127,16 @@ def test_a_fresh_directory_has_no_calls(data: Path) -> None:
         (["--rows", "--cursor", "x"], "is not an id"),
         (["--cursor", "x"], "--cursor belongs to --rows"),
         (["--json", "--csv"], "Choose one"),
-        (["--since", "yesterday"], "expected a date"),
+        (["--since", "someday"], "expected a date"),
+        (["--rows", "--by", "model"], "Choose one of --rows and --by"),
+        (["--limit", "5"], "--limit belongs to --rows"),
         (["--by", "colour"], "--by"),
         (["--limit", "1001"], "--limit"),
     ],
 )
 def test_a_wrong_option_is_named(data: Path, words: list[str], said: str) -> None:
     """What cannot be understood ends with a message that names it."""
+    fill(data, 1)
     result = usage(*words)
 
     assert result.exit_code == 2

@@ -56,11 +56,19 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert (settings.log.level, settings.limits.drain) == ("debug", 60.0)
     assert settings.sources == {
         "server.host": f"{tmp_path}/foz.toml:2",
-        "server.port": "command line",
-        "server.workers": "environment: FOZ_WORKERS",
-        "log.level": ".env: FOZ_LOG_LEVEL",
+        "server.port": f"command line, which goes before {tmp_path}/foz.toml:3",
+        "server.workers": f"environment: FOZ_WORKERS, which goes before {tmp_path}/foz.toml:4",
+        "log.level": f".env: FOZ_LOG_LEVEL, which goes before {tmp_path}/foz.toml:6",
         "limits.drain": f"{tmp_path}/foz.toml:8",
     }
+
+
+def test_rows_are_told_by_their_names(tmp_path: Path) -> None:
+    """A row's source stands under its kind and name; a second price of one model keeps its place in the list."""
+    price = "[[price]]\nmodel = 'm'\ninput = 1\n"
+    (tmp_path / "foz.toml").write_text(f"[[provider]]\nname = 'groq'\n{price}{price}")
+
+    assert list(_load(tmp_path).sources) == ["provider groq", "price m", "price[1]"]
 
 
 def test_a_short_form_in_the_environment_beats_the_long_one_in_dotenv(tmp_path: Path) -> None:
@@ -197,6 +205,24 @@ def test_many_mistakes_are_counted(tmp_path: Path) -> None:
 
     assert told.startswith("foz.toml:2: log.level")
     assert told.endswith("(and 2 more)")
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ('["groq"]', 'expected "provider/model"'),
+        ("[{provider='groq', modl='b'}]", 'targets[0].modl: unknown key, did you mean "model"?'),
+        ("['groq/m']\nnmae = 'b'", 'model[0].nmae: unknown key, did you mean "name"?'),
+    ],
+)
+def test_one_mistake_is_counted_once(tmp_path: Path, targets: str, said: str) -> None:
+    """What only follows from a mistake, a list too short or a key missing under its right name, is not counted."""
+    name = "" if "nmae" in targets else "name = 'a'\n"
+
+    told = _refusal(tmp_path, f"[[model]]\n{name}targets = {targets}")
+
+    assert said in told
+    assert "more)" not in told
 
 
 def test_a_mistake_elsewhere_names_the_variable(tmp_path: Path) -> None:

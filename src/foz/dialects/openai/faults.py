@@ -78,6 +78,7 @@ WORDS: dict[type[Fault], tuple[str, str | None]] = {
 """OpenAI's `type` and `code` for each leaf."""
 _SDK_MAY_RETRY = (RateLimited, NoCapacity, Draining)
 
+_METHOD = "method_not_allowed"
 _OUR_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _TIMEOUTS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT)
 _ERROR_STATUS = re.compile("[45][0-9][0-9]")
@@ -108,7 +109,7 @@ def _describe(fault: Fault) -> _Envelope:
     elif isinstance(fault, Refused) and fault.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = _SERVER
     else:
-        code = fault.vendor_code or code
+        code = fault.vendor_code or (_METHOD if fault.status == HTTPStatus.METHOD_NOT_ALLOWED else code)
     if isinstance(fault, Limited) and fault.vendor_code == _QUOTA:
         kind = _QUOTA
     if isinstance(fault, UpstreamFault) and fault.target and fault.target not in message:

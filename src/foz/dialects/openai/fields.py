@@ -35,6 +35,11 @@ _WRONG_TYPE = re.compile(r"^Expected `([^`]*)`(?:, got `([^`]*)`)?$")
 _RANGE = re.compile(r"^Expected `(int|float)` (>=|<=) (\S+)$")
 _LENGTH = re.compile(r"^Expected `(str|array|object)` of length (>=|<=) (\d+)$")
 _WORD = re.compile(r"^Invalid (?:enum )?value (.*)$", re.DOTALL)
+_LONE = re.compile(
+    rb"(?<!\\)(?:\\\\)*(\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2}))"
+)
+"""An escape that is half of a surrogate pair, the other half missing."""
 _KINDS = {
     "str": "a string",
     "int": "an integer",
@@ -68,9 +73,7 @@ def decode(decoder: "msgspec.json.Decoder[T]", body: bytes, words: Words = NO_WO
     except msgspec.ValidationError as error:
         raise explain(str(error), words) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise refusal(
-            f"We could not parse the JSON body of your request: {error}. The API expects a JSON object, in UTF-8."
-        ) from None
+        raise _unreadable(body, error) from None
     except RecursionError:
         raise _deep() from None
 
@@ -137,6 +140,15 @@ def _measure(field: str, said: str) -> BadRequest | None:
             f"{kind}_{'below_min' if low else 'above_max'}_length",
         )
     return None
+
+
+def _unreadable(body: bytes, error: Exception) -> BadRequest:
+    """A body that is no JSON, and why."""
+    if not body.strip():
+        return refusal("The body is empty. The API expects a JSON object, in UTF-8.")
+    lone = _LONE.search(body)
+    why = f"{lone[1].decode()} is half of a surrogate pair, which is no character" if lone else str(error)
+    return refusal(f"We could not parse the JSON body of your request: {why}. The API expects a JSON object, in UTF-8.")
 
 
 def _deep() -> BadRequest:

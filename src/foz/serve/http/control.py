@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
@@ -29,9 +29,11 @@ from foz.serve.http.routes import Table
 from foz.wire import json
 from foz.wire.http import Call, Reply
 
-OPEN = frozenset({"/health", "/ready", "/docs", "/redoc", "/openapi.json"})
+OPEN = frozenset({"/", "/health", "/ready", "/docs", "/redoc", "/openapi.json"})
 """Answered without a key. The pages' own files are too."""
 _FILES = "/docs/assets"
+_SHOWN = 200
+_MOST = 8
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _DESCRIPTION = """\
 One gateway for language models: every API that your programs already speak, answered by whatever model serves best.
@@ -139,12 +141,30 @@ def _shown(example: object) -> dict[str, Any]:
     return {"content": {"application/json": {"example": example}}}
 
 
-def _fault_of(error: HTTPException, path: str) -> Fault:
+def _nothing(path: str, table: Table) -> NotFound:
+    """Nothing is there; who left out or doubled the version is told the path that was meant."""
+    path = path[:_SHOWN]
+    paths = {route.path for route in table.routes}
+    roots = {"/" + one.split("/")[1] for one in paths}
+    meant = [root + path for root in roots if root + path in paths] or [
+        path.removeprefix(root) for root in roots if path.removeprefix(root) in paths
+    ]
+    under = sorted(one for one in paths if one.startswith(path.rstrip("/") + "/") and "{" not in one)
+    if meant:
+        hint = f"did you mean {meant[0]}?"
+    elif path in roots:
+        hint = f"there are {', '.join(under[:_MOST])}, and GET /docs lists every path."
+    else:
+        hint = "GET /docs lists every path."
+    return NotFound(f"There is nothing at {path}; {hint}")
+
+
+def _fault_of(error: HTTPException, path: str, table: Table) -> Fault:
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return NotFound(f"There is nothing at {path}; GET /docs lists every path.")
+        return _nothing(path, table)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allow = (error.headers or {}).get("Allow", "")
-        return BadRequest(f"{path} answers {allow} only.", status=error.status_code)
+        return BadRequest(f"{path[:_SHOWN]} answers {_allowed(allow)} only.", status=error.status_code)
     if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return BadRequest(str(error.detail), status=error.status_code)
     return Bug(str(error.detail), status=error.status_code)
@@ -158,7 +178,7 @@ def _add_faults(app: FastAPI, control: Control) -> None:
         allow = _allowed((error.headers or {}).get("Allow", ""))
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(status_code=204, headers={"allow": allow})
-        response = tell(request, _fault_of(error, request.scope["path"][:200]))
+        response = tell(request, _fault_of(error, request.scope["path"], control.table))
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             response.headers["allow"] = allow
         return response
@@ -222,7 +242,7 @@ def _add_state(app: FastAPI, control: Control) -> None:
         return Response(control.metrics(), media_type=_METRICS_TYPE, headers={"cache-control": "no-store"})
 
 
-def _add_pages(app: FastAPI, version: str) -> None:
+def _add_pages(app: FastAPI, version: str, table: Table) -> None:
     headers = {
         "content-security-policy": POLICY,
         "referrer-policy": "no-referrer",
@@ -233,6 +253,13 @@ def _add_pages(app: FastAPI, version: str) -> None:
         up = "../" if request.scope["raw_path"].endswith(b"/") else ""
         return HTMLResponse(page(request.scope["path"][1:], version, up), headers=headers)
 
+    async def root(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("docs")  # relative, as the pages are
+        paths = sorted({route.path for route in table.routes})
+        return _json({"name": "Foz", "version": version, "reference": "/docs", "paths": paths})
+
+    app.add_api_route("/", root, include_in_schema=False)
     for path in ("/docs", "/redoc"):
         app.add_api_route(path, show, include_in_schema=False, name=path[1:])
     app.mount(_FILES, StaticFiles(directory=ASSETS))
@@ -242,7 +269,7 @@ def make_control(control: Control, routers: Sequence[APIRouter] = ()) -> ASGIApp
     """The control plane as an ASGI application; `routers` are other people's paths, closed without a key."""
     app = _Reference(control.table, control.version)
     _add_state(app, control)
-    _add_pages(app, control.version)
+    _add_pages(app, control.version, control.table)
     for router in routers:
         app.include_router(router)
     _add_faults(app, control)

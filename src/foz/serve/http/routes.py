@@ -26,6 +26,8 @@ from foz.ports.skin import Route
 
 MAX_PARAMETER = 512
 """Bytes of one parameter, encoded. The longest model ids in the wild have 100."""
+MAX_SHOWN = 200
+"""Bytes of a path that a message repeats."""
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -79,17 +81,17 @@ class _Broken(ValueError):
 
 def _decode(taken: bytes) -> str:
     if len(taken) > MAX_PARAMETER:
-        raise _Broken(f"a name in the path is longer than {MAX_PARAMETER} bytes")
+        raise _Broken(f"A name in the path is longer than {MAX_PARAMETER} bytes")
     if b"%" in taken:
         if _BROKEN_ESCAPE.search(taken):
-            raise _Broken("a name in the path has a % that is not followed by two hexadecimal digits; write it as %25")
+            raise _Broken("A name in the path has a % that is not followed by two hexadecimal digits; write it as %25")
         taken = unquote_to_bytes(taken)
     try:
         text = taken.decode()
     except UnicodeDecodeError:
-        raise _Broken("a name in the path is not UTF-8") from None
+        raise _Broken("A name in the path is not UTF-8") from None
     if _CONTROL.search(text):
-        raise _Broken("a name in the path has control characters")
+        raise _Broken("A name in the path has control characters")
     return text
 
 
@@ -115,7 +117,7 @@ class _Methods:
             names.add(b"HEAD")
         self.allow = b", ".join(sorted(names))
 
-    def find(self, method: bytes) -> Route | Missed:
+    def find(self, method: bytes, path: bytes) -> Route | Missed:
         route = self.by_method.get(method)
         if route is None and method == b"HEAD":
             route = self.by_method.get(b"GET")
@@ -123,7 +125,9 @@ class _Methods:
             return route
         if method == b"OPTIONS":
             return Missed(204, self.allow)
-        return Missed(405, self.allow, f"this path answers {self.allow.decode()}")
+        return Missed(
+            405, self.allow, f"{path[:MAX_SHOWN].decode(errors='replace')} answers {self.allow.decode()} only."
+        )
 
 
 class _Template:
@@ -143,8 +147,8 @@ class _Template:
         self.weight = (len(literals[0]), sum(map(len, literals)))
         self.methods = _Methods()
 
-    def found(self, method: bytes, taken: Sequence[bytes]) -> Found | Missed:
-        route = self.methods.find(method)
+    def found(self, method: bytes, path: bytes, taken: Sequence[bytes]) -> Found | Missed:
+        route = self.methods.find(method, path)
         if isinstance(route, Missed):
             return route
         try:
@@ -192,12 +196,12 @@ class Router:
                 return NOWHERE
         methods = self._fixed.get(path)
         if methods is not None:
-            route = methods.find(method)
+            route = methods.find(method, path)
             return route if isinstance(route, Missed) else Found(route)
         for template in self._templates:
             match = template.pattern.fullmatch(path)
             if match:
-                return template.found(method, match.groups())
+                return template.found(method, path, match.groups())
         return NOWHERE
 
 

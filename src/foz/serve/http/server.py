@@ -1,6 +1,7 @@
 """Listening, serving until told to stop, and draining: what uvicorn's own server does, for our door."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Sequence
@@ -17,8 +18,15 @@ BACKLOG = 2048
 _BREATH = 0.02
 
 
+_TODO = {
+    errno.EADDRINUSE: "; choose another with --port",
+    errno.EACCES: "; choose a port of 1024 or more with --port",
+    errno.EADDRNOTAVAIL: "; choose an address of this machine with --host",
+}
+
+
 class InUse(OSError):
-    """Somebody listens there already."""
+    """We cannot listen there, mostly because somebody does already."""
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -36,7 +44,9 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise InUse(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        why = (error.strerror or str(error)).lower()
+        raise InUse(f"cannot listen on {place}: {why}{_TODO.get(error.errno or 0, '')}") from error
     listener.setblocking(False)
     return listener
 

@@ -76,7 +76,6 @@ def test_a_wrong_field_is_named_as_openai_names_it(body: bytes, field: str, code
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
         b"{",
         b"hello",
         HEAD + b"} x",
@@ -93,6 +92,33 @@ def test_what_is_no_json_is_refused_without_a_field(body: bytes) -> None:
         decode(DECODER, body)
 
     assert caught.value.field is None
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n"])
+def test_an_empty_body_is_told_as_that(body: bytes) -> None:
+    """Nothing, and nothing but white space, is refused as empty."""
+    with pytest.raises(BadRequest, match=r"The body is empty\. The API expects a JSON object"):
+        decode(DECODER, body)
+
+
+@pytest.mark.parametrize(
+    ("text", "lone"),
+    [
+        (rb"\ud800x", r"\ud800"),
+        (rb"\uDC00", r"\uDC00"),
+        (rb"\ud800A", r"\ud800"),
+        (rb"\\\ud83d", r"\ud83d"),
+        (rb"\ud83d\ude00\ude00", r"\ude00"),
+        (rb"\\ud800\x", None),
+        (rb"\ud83d\ude00\x", None),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_named(text: bytes, lone: str | None) -> None:
+    """An escape without its other half is told by itself; a pair, or an escaped backslash, is not taken for one."""
+    with pytest.raises(BadRequest, match="could not parse the JSON body") as caught:
+        decode(DECODER, HEAD + b',"unknown":"' + text + b'"}')
+
+    assert (f"{lone} is half of a surrogate pair" in caught.value.message) == (lone is not None)
 
 
 @pytest.mark.parametrize("depth", [200, 100_000])
