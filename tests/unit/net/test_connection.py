@@ -236,6 +236,10 @@ async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.read()
 
 
+def _alive() -> list[Answer | Connection]:
+    return [one for one in gc.get_objects() if isinstance(one, Answer | Connection)]
+
+
 ENDS: list[tuple[Handler, type[Fault] | None]] = [
     (saying(HELLO), None),
     (saying(HELLO + b"x"), None),
@@ -266,8 +270,9 @@ def test_nothing_is_left_of_what_is_over(loop_of: LoopOf, handler: Handler, expe
     gc.collect()
     gc.disable()
     try:
+        before = _alive()
         run(main(), loop_of)
-        left = [one for one in gc.get_objects() if isinstance(one, Answer | Connection)]
+        left = [one for one in _alive() if not any(one is other for other in before)]
     finally:
         gc.enable()
     assert left == []
