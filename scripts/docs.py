@@ -84,6 +84,24 @@ only where nothing else is configured. `python -m foz.testing.server` serves it 
 ## Misbehaviour
 
 {mischief}
+
+## What a caller of the gateway sees of a status
+
+`x-simulate-status` is the status of the *upstream*. Foz answers its callers as it does with any provider's status:
+
+| the upstream answers | the caller gets | tried again |
+|---|---|---|
+| 400, 404, 405, 409, 410, 413, 415, 422, 425, 451 | the same status | no |
+| 401, 403 | 502: the gateway's own key was refused, which the caller cannot mend | no |
+| 402 | 429, code `insufficient_quota` | yes |
+| 408, 504 | 504 | no |
+| 429 | 429, with its `retry-after` | yes |
+| 424, 500, 501, 502, 503, 520, 529 | 502 | yes |
+
+Any other 4xx is passed on as it is, any other 5xx is 502. *Tried again* is at the same target, as there is no other in
+test mode: up to `[retries] attempts`, within `[retries] budget`. With several targets, 401, 403 and 404 go on to the
+next one too. To meet a status itself, without a gateway's judgement, point your program at
+`python -m foz.testing.server`.
 """
 
 

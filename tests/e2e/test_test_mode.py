@@ -1,6 +1,8 @@
 """`TEST_MODE=true`: every name is answered by the simulated model, which misbehaves when a caller asks it to."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -40,6 +42,19 @@ def test_a_caller_can_ask_for_trouble(gateway: Served) -> None:
     assert stream.startswith(b"HTTP/1.1 200 ")
     assert stream.count(b'"content":') >= 2
     assert b"[DONE]" not in stream
+
+
+def test_statuses_arrive_as_the_reference_says(gateway: Served) -> None:
+    """For each upstream status of the table in the reference the caller of the gateway gets the one beside it."""
+    page = (Path(__file__).parents[2] / "docs/reference/simulated-model.md").read_text()
+    rows = re.findall(r"^\| ([0-9, ]+) \| (the same status|[0-9]{3})", page, re.MULTILINE)
+    expected = {given: got for given_, got in rows for given in given_.split(", ")}
+
+    for given, got in expected.items():
+        with gateway.connect() as connection:
+            reply = connection.call("POST", CHAT, HELLO, ((b"x-simulate-status", given.encode()),))
+        assert str(reply.status) == (given if got == "the same status" else got)
+    assert len(expected) > 20
 
 
 def test_nobody_asks_for_trouble_outside_test_mode(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -32,6 +32,8 @@ class Route(Struct, frozen=True):
     example: bytes | None = None
     """A request body, as JSON, for the reference."""
     streams: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    """Names of request headers that this skin reads, with a sentence on each, for the reference."""
 
 
 class Skin(Protocol):

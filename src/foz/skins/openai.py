@@ -28,6 +28,15 @@ _STREAM = (
 )
 _BEARER = b"bearer "
 
+HEADERS = (
+    ("X-Foz-Project", "The project that the call is for. A key that has a project of its own decides it."),
+    ("X-Foz-Process-Id", "What the call is part of, such as a run of your program. Kept in the ledger."),
+    ("X-Foz-Subprocess-Id", "Which part of that."),
+    ("X-Foz-User-Key", "Which of your users the call is for. Kept in the ledger."),
+)
+"""Whom a call is for: each at most 128 printable characters."""
+_ATTRIBUTION = frozenset(name.lower().encode() for name, _ in HEADERS)
+
 ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
@@ -41,6 +50,7 @@ ROUTES: tuple[Route, ...] = (
         "ChatCompletion",
         b'{"model": "simulated", "messages": [{"role": "user", "content": "Where do rivers end?"}]}',
         streams=True,
+        headers=HEADERS,
     ),
     Route(
         "POST",
@@ -54,6 +64,7 @@ ROUTES: tuple[Route, ...] = (
         "Completion",
         b'{"model": "simulated", "prompt": "The river", "max_tokens": 16}',
         streams=True,
+        headers=HEADERS,
     ),
     Route(
         "POST",
@@ -65,6 +76,7 @@ ROUTES: tuple[Route, ...] = (
         "EmbeddingRequest",
         "EmbeddingList",
         b'{"model": "simulated", "input": ["river", "mouth"], "encoding_format": "float"}',
+        headers=HEADERS,
     ),
     Route(
         "GET",
@@ -86,8 +98,6 @@ ROUTES: tuple[Route, ...] = (
         response_schema="ModelCard",
     ),
 )
-
-_ATTRIBUTION = frozenset({b"x-foz-project", b"x-foz-process-id", b"x-foz-subprocess-id", b"x-foz-user-key"})
 
 
 class OpenAISkin:

@@ -48,9 +48,21 @@ def test_every_route_is_in_the_document(route: Route) -> None:
     assert operation["summary"] == route.summary
     assert "schema" in operation["responses"]["200"]["content"]["application/json"]
     assert "schema" in operation["responses"]["4XX"]["content"]["application/json"]
-    assert {one["name"] for one in operation.get("parameters", [])} == {
+    assert {one["name"] for one in operation["parameters"] if one["in"] == "path"} == {
         piece.partition("}")[0] for piece in route.path.split("{")[1:]
     }
+
+
+@pytest.mark.parametrize("route", TABLE.routes, ids=_named)
+def test_every_operation_names_its_headers(route: Route) -> None:
+    """The headers that are read, and those that answers and faults have, stand in each operation."""
+    operation: dict[str, Any] = TREE["paths"][route.path][route.method.lower()]
+    read = [one["name"] for one in operation["parameters"] if one["in"] == "header"]
+
+    assert read == [*(name for name, _ in route.headers), "X-Request-Id"]
+    assert "X-Foz-Project" in read or route.method == "GET"
+    assert "X-Request-Id" in operation["responses"]["200"]["headers"]
+    assert "Retry-After" in operation["responses"]["5XX"]["headers"]
 
 
 def test_operations_have_names_of_their_own() -> None:

@@ -5,7 +5,7 @@ A skin's schemas keep apart from another's by its name (`openai.ChatRequest`), w
 (`#/$defs/X`, `#/components/schemas/X`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -28,6 +28,16 @@ SECURITY_SCHEMES: Tree = {
         "description": "A key made by `foz keys`. While none is configured, callers on this machine need none.",
     },
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, in a header."},
+}
+REQUEST_ID = (
+    "X-Request-Id",
+    "Your own id of the call, at most 128 letters, digits and `._:/+=-`, else a new one. Ledger and provider know it.",
+)
+ANSWERED = {
+    "X-Request-Id": "The id under which the ledger knows the call.",
+    "Retry-After": "Where it is known: whole seconds after which to ask again.",
+    "Retry-After-Ms": "The same in milliseconds.",
+    "X-Should-Retry": "`false` where asking again at once is of no use.",
 }
 _PREFIXES = ("#/components/schemas/", "#/$defs/", "#/definitions/")
 
@@ -73,9 +83,17 @@ def _reference(table: Table, route: Route, name: str) -> Tree:
     return {"$ref": f"#/components/schemas/{route.skin}.{name}"}
 
 
-def _parameters(path: str) -> list[Tree]:
+def _header(name: str, description: str) -> Tree:
+    return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
+
+
+def _told(names: Iterable[str]) -> Tree:
+    return {name: {"schema": {"type": "string"}, "description": ANSWERED[name]} for name in names}
+
+
+def _parameters(route: Route) -> list[Tree]:
     described = {"model": "A model's public name. Slashes and colons may stand as they are or percent-encoded."}
-    return [
+    named = [
         {
             "name": name,
             "in": "path",
@@ -83,8 +101,9 @@ def _parameters(path: str) -> list[Tree]:
             "schema": {"type": "string"},
             **({"description": described[name]} if name in described else {}),
         }
-        for name in PARAMETER.findall(path)
+        for name in PARAMETER.findall(route.path)
     ]
+    return [*named, *(_header(*header) for header in (*route.headers, REQUEST_ID))]
 
 
 def _answers(table: Table, route: Route) -> Tree:
@@ -95,10 +114,11 @@ def _answers(table: Table, route: Route) -> Tree:
         content["text/event-stream"] = {
             "schema": {"type": "string", "description": "Server-sent events, where the request asks for a stream."}
         }
-    failed: Tree = {"description": "What went wrong, in this API's words."}
+    failed: Tree = {"description": "What went wrong, in this API's words.", "headers": _told(ANSWERED)}
     if ERROR in table.schemas[route.skin]:
         failed["content"] = {"application/json": {"schema": _reference(table, route, ERROR)}}
-    return {"200": {"description": "The answer.", "content": content}, "4XX": failed, "5XX": failed}
+    answered = {"description": "The answer.", "headers": _told(["X-Request-Id"]), "content": content}
+    return {"200": answered, "4XX": failed, "5XX": failed}
 
 
 def _operation(table: Table, route: Route) -> Tree:
@@ -112,8 +132,7 @@ def _operation(table: Table, route: Route) -> Tree:
     }
     if route.description:
         operation["description"] = route.description
-    if parameters := _parameters(route.path):
-        operation["parameters"] = parameters
+    operation["parameters"] = _parameters(route)
     if route.request_schema or route.example:
         media: Tree = {}
         if route.request_schema:
