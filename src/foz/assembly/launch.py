@@ -101,7 +101,8 @@ def say(settings: Settings, sockets: Sequence[socket.socket], directory: Snapsho
     """Where it listens, which models it has, and a line to try."""
     scheme = "https" if settings.server.tls else "http"
     places = [_place(scheme, listener) for listener in sockets]
-    sys.stdout.write(greeting(settings, directory, places, foz.__version__))
+    keyed = has_keys(settings, SystemClock())
+    sys.stdout.write(greeting(settings, directory, places, foz.__version__, keyed=keyed))
     sys.stdout.flush()
 
 

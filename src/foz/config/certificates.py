@@ -19,9 +19,10 @@ from msgspec import Struct
 from typing_extensions import override
 
 from foz.config.address import is_host
+from foz.config.exposure import CA
 from foz.config.refusal import ConfigError
 
-CA, CERTIFICATE, KEY = "ca.pem", "server.pem", "server-key.pem"
+CERTIFICATE, KEY = "server.pem", "server-key.pem"
 LOCAL = ("localhost", "127.0.0.1", "::1")
 LEEWAY = timedelta(minutes=5)
 """Clocks differ: a certificate is valid a little before it was made."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 
+CA = "ca.pem"
+"""What `foz tls init` calls the authority, beside the certificate."""
 _TLS_INIT = "`foz tls init` makes a pair for trying out."
 _HOLDS = {"tls_cert": "a certificate", "tls_key": "a private key"}
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from foz.canon.model import Model
 from foz.canon.request import Operation
 from foz.config.bind import Provider
+from foz.config.exposure import CA
 from foz.config.settings import Settings
 from foz.gateway.resolve import Snapshot
 from foz.providers.catalog import SIMULATED, catalog
@@ -19,12 +20,12 @@ from foz.wire import json
 SHOWN = 12
 
 
-def greeting(settings: Settings, directory: Snapshot, places: Sequence[str], version: str) -> str:
-    """All of it, some lines long. `places` are the URLs that we listen on."""
+def greeting(settings: Settings, directory: Snapshot, places: Sequence[str], version: str, *, keyed: bool) -> str:
+    """All of it, some lines long. `places` are the URLs that we listen on; `keyed`: callers need a key."""
     lines = [f"Foz {version} listens on {' and '.join(places)} (reference: {places[0]}/docs)"]
     lines += _models(settings, directory)
-    keyed = settings.auth.api_key is not None or settings.auth.admin_key is not None
-    lines += ["Try:", _curl(places[0], to_try(settings, directory), keyed=keyed)]
+    extra = _trust(settings) + (" -H 'Authorization: Bearer YOUR-KEY'" if keyed else "")
+    lines += ["Try:", _curl(places[0], to_try(settings, directory), extra)]
     return "\n".join(lines) + "\n"
 
 
@@ -85,10 +86,20 @@ def _chats(model: Model) -> bool:
     return any(not target.barred and Operation.CHAT in target.profile.operations for target in model.targets)
 
 
-def _curl(place: str, model: str | None, *, keyed: bool) -> str:
-    key = " -H 'Authorization: Bearer YOUR-KEY'" if keyed else ""
+def _quoted(words: str) -> str:
+    """One word of the shell."""
+    return "'" + words.replace("'", "'\\''") + "'"
+
+
+def _trust(settings: Settings) -> str:
+    """Whom `curl` must trust, where `foz tls init` made the certificate."""
+    certificate = settings.server.tls_cert
+    authority = certificate.parent / CA if certificate is not None else None
+    return f" --cacert {_quoted(str(authority))}" if authority is not None and authority.exists() else ""
+
+
+def _curl(place: str, model: str | None, extra: str) -> str:
     if model is None:
-        return f"  curl {place}/v1/models{key}"
+        return f"  curl {place}/v1/models{extra}"
     said = json.encode({"model": model, "messages": [{"role": "user", "content": "Hello!"}]}).decode()
-    body = said.replace("'", "'\\''")
-    return f"  curl {place}/v1/chat/completions -H 'Content-Type: application/json'{key} -d '{body}'"
+    return f"  curl {place}/v1/chat/completions -H 'Content-Type: application/json'{extra} -d {_quoted(said)}"

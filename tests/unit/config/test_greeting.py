@@ -35,8 +35,8 @@ def _directory(settings: Settings, **found: list[str]) -> Snapshot:
     return directory
 
 
-def _said(settings: Settings, **found: list[str]) -> str:
-    return greeting(settings, _directory(settings, **found), [PLACE], "1")
+def _said(settings: Settings, *, keyed: bool = False) -> str:
+    return greeting(settings, _directory(settings), [PLACE], "1", keyed=keyed)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_where_no_model_is_known_the_line_lists_them(tmp_path: Path) -> None:
     """With a provider of one's own that lists nothing, the line to try is a request for the list, with a key."""
     text = "provider = [{name='mine', base_url='http://10.0.0.7/v1', auth='none'}]"
 
-    said = _said(_settings(tmp_path, text, API_KEY="long-enough"))
+    said = _said(_settings(tmp_path, text), keyed=True)
 
     assert said.endswith(f"Try:\n  curl {PLACE}/v1/models -H 'Authorization: Bearer YOUR-KEY'\n")
 
@@ -116,6 +116,17 @@ def _refused(folder: Path, certificate: Path, key: Path) -> str:
     with pytest.raises(ConfigError) as refused:
         check_tls(settings)
     return str(refused.value)
+
+
+def test_the_line_to_try_trusts_what_tls_init_made(tmp_path: Path) -> None:
+    """With the files of `foz tls init` curl is told the authority beside them; with others it is not."""
+    certificate, key = _pair(tmp_path / "tls")
+    alone = tmp_path / "alone.pem"
+    alone.write_bytes(certificate.read_bytes())
+    text = "[server]\ntls_cert = '{}'\ntls_key = '{}'\n"
+
+    assert f" --cacert '{tmp_path}/tls/ca.pem' -d " in _said(_settings(tmp_path, text.format(certificate, key)))
+    assert "--cacert" not in _said(_settings(tmp_path, text.format(alone, key)))
 
 
 def test_a_good_pair_is_taken(tmp_path: Path) -> None:
