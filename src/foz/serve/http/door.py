@@ -128,9 +128,7 @@ class Door(HttpToolsProtocol):
         if phase == "deaf":
             return
         if phase == "idle":
-            self._phase = "head"
-            self._received = 0
-            self.deadline = self.loop.time() + self.house.limits.header_timeout
+            self._wake()
         elif phase == "body":
             self.deadline += len(data) / _SLOWEST
         self._received += len(data)
@@ -144,6 +142,11 @@ class Door(HttpToolsProtocol):
         else:
             if self._received > self.house.limits.max_header and self._phase in _READING:
                 self._refuse(self._header_fault())
+
+    def _wake(self) -> None:
+        self._phase = "head"
+        self._received = 0
+        self.deadline = self.loop.time() + self.house.limits.header_timeout
 
     @override
     def eof_received(self) -> None:
@@ -207,6 +210,8 @@ class Door(HttpToolsProtocol):
         if self._phase == "busy":
             self._turn_deaf()
             return
+        if self._phase == "idle":  # in one piece with the body of a request that was answered before it came
+            self._wake()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
