@@ -25,7 +25,9 @@ PATIENCE = 10.0
 _NAP_SECONDS = 0.0001
 _LONGEST_NAP = 10
 _CACHED_STATEMENTS = 256
-_CACHE_KIB = 32 * 1024
+_CACHE_KIB = 4 * 1024
+"""Pages that a connection keeps: the newest entries, which are those that are settled. All else is the kernel's."""
+_SORTING_KIB = 32 * 1024
 _MMAP_BYTES = 1 << 30
 
 Durability = Literal["process", "power"]
@@ -68,12 +70,12 @@ def connect(data: Path, durability: Durability = "process", patience: float = PA
     return connection
 
 
-def connect_reader(data: Path) -> apsw.Connection:
-    """A connection that only reads; it never waits for writers, nor they for it."""
+def connect_reader(data: Path, *, sorts: bool = False) -> apsw.Connection:
+    """A connection that only reads; it never waits for writers, nor they for it. `sorts`: for reports, and briefly."""
     connection = apsw.Connection(str(path_of(data)), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_MILLISECONDS)
     connection.pragma("query_only", True)
-    connection.pragma("cache_size", -_CACHE_KIB)  # sorting for a report goes to disk beyond it
+    connection.pragma("cache_size", -(_SORTING_KIB if sorts else _CACHE_KIB))  # sorting goes to disk beyond it
     connection.pragma("mmap_size", _MMAP_BYTES)
     connection.pragma("temp_store", "memory")
     return connection

@@ -53,7 +53,7 @@ class SqliteReports:
         asked = set(by)
         keys = tuple(key for key in KEYS if key in asked)
         values = _bounds(filter, None)
-        connection = connect_reader(self._data)
+        connection = connect_reader(self._data, sorts=True)
         try:
             with connection:
                 rows: list[Row] = connection.execute(_keyed("groups", keys), values).fetchall()
@@ -69,7 +69,7 @@ class SqliteReports:
         """Up to `limit` entries, newest first. Raises ValueError where the cursor is none of ours."""
         limit = max(1, min(limit, MOST_LINES))
         values = _bounds(filter, cursor) | {"limit": limit + 1}
-        connection = connect_reader(self._data)
+        connection = connect_reader(self._data, sorts=True)
         try:
             rows: list[Row] = connection.execute(_SQL["page"], values).fetchall()
         finally:
