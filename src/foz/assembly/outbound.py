@@ -70,7 +70,7 @@ class Outbound:
         outbound = settings.outbound
         proxy = outbound.https_proxy if url.scheme == "https" else outbound.http_proxy
         way = way_out(url.hostname or "", proxy.get_secret_value() if proxy else None, outbound.no_proxy)
-        return Origin(Endpoint(one.row.base_url, one.headers(), way), watch, tls)
+        return Origin(Endpoint(one.row.base_url, one.headers(), way, sought=one.state == "probe"), watch, tls)
 
     def _context(self, settings: Settings) -> ssl.SSLContext:
         if self._tls is None:

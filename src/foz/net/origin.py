@@ -37,6 +37,8 @@ class Endpoint(Struct, frozen=True):
     url: str
     headers: Headers = ()
     proxy: Proxy | None = None
+    sought: bool = False
+    """Nobody named it: it is looked for, and not missed where it is not there."""
 
     @override
     def __repr__(self) -> str:
@@ -104,7 +106,13 @@ class Origin:
         if now - self._told >= QUIET:
             self._told = now
             way = f" through {self._endpoint.proxy}" if self._endpoint.proxy is not None else ""
-            log.warning("cannot connect to %s%s: %s", self._authority, way, why)
+            log.log(
+                logging.DEBUG if self._endpoint.sought else logging.WARNING,
+                "cannot connect to %s%s: %s",
+                self._authority,
+                way,
+                why,
+            )
 
     async def _open(self) -> Connection:
         def protocol() -> Connection:
