@@ -155,7 +155,9 @@ class OpenBook:
         """It is open."""
         return None
 
-    def settle(self, principal: Principal, reserved: int, usage: Usage, price: int | None) -> None:
+    def settle(
+        self, principal: Principal, reserved: int, usage: Usage, price: int | None, since: int | None = None
+    ) -> None:
         """Kept."""
         self.settled.append((reserved, usage, price))
 

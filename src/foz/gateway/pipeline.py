@@ -22,6 +22,7 @@ class Gateway:
     async def serve(self, turn: Turn, caller: Caller) -> None:
         """One request, from its reading to the caller's last byte. Raises the fault where nothing was sent yet."""
         services = self.services
+        since = services.clock.now()
         try:
             ask = turn.codec.read(turn.body)
             self._room()
@@ -44,7 +45,7 @@ class Gateway:
         finally:
             services.in_flight -= 1
             services.meters.ended(turn.skin.name, model.name, run.asked, run.ended())
-            services.book.settle(turn.principal, _tokens(ask), run.spent, run.price)
+            services.book.settle(turn.principal, _tokens(ask), run.spent, run.price, since)
 
     def refuse(self, skin: str, fault: Fault) -> None:
         """Counts a request that came to no entry."""

@@ -63,15 +63,11 @@ def spent_tokens(usage: Usage, reserved: int) -> int:
 class Slice:
     """What this process was lent of one quantity, in one window."""
 
-    __slots__ = ("closed_from", "closed_until", "free", "running", "stale", "window")
+    __slots__ = ("closed_from", "closed_until", "free", "window")
 
     def __init__(self) -> None:
         self.window = -1
         self.free = 0
-        self.running = 0
-        """Calls that reserved in this window and have not settled."""
-        self.stale = 0
-        """Calls that reserved in an earlier window: nothing of theirs comes back into this one."""
         self.closed_until = 0
         self.closed_from = 0
         """Until then, this amount and more was refused by the store."""
@@ -80,8 +76,7 @@ class Slice:
         """Begins a window; the last one's slice is gone."""
         if window > self.window:
             self.window = window
-            self.stale += self.running
-            self.running = self.free = self.closed_until = 0
+            self.free = self.closed_until = 0
 
     def is_closed(self, now: int, amount: int) -> bool:
         """Whether the store has just refused this much."""
@@ -91,13 +86,14 @@ class Slice:
         """Remembers a refusal for a moment."""
         self.closed_until, self.closed_from = now + CLOSED_FOR, amount
 
-    def settle(self, reserved: int, spent: int) -> int:
-        """Gives back what was reserved and not spent; what was spent beyond that and must be charged."""
+    def settle(self, reserved: int, spent: int, window: int) -> int:
+        """
+        Gives back what was reserved and not spent; what was spent beyond that and must be charged.
+        Nothing that was reserved in an earlier window comes back into this one.
+        """
         beyond = spent - reserved
-        if self.stale:
-            self.stale -= 1
+        if window != self.window:
             return max(beyond, 0)
-        self.running = max(self.running - 1, 0)
         covered = min(self.free, beyond)  # negative where it gives back
         self.free -= covered
         return beyond - covered
@@ -163,7 +159,6 @@ class Account:
             self.requests.free -= allowance.requests_per_minute is not None
             if allowance.tokens_per_minute is not None:
                 self.tokens.free -= reserved(allowance, tokens)
-                self.tokens.running += 1
             if allowance.budget is not None:
                 self.budget.running += 1
                 self.budget.idle = False

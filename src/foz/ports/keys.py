@@ -27,6 +27,8 @@ class Book(Protocol):
         """None where it is open at once. Raises RateLimited (with retry_after) or OverBudget, now or when awaited."""
         ...
 
-    def settle(self, principal: Principal, reserved: int, usage: Usage, price: int | None) -> None:
-        """What it really took."""
+    def settle(
+        self, principal: Principal, reserved: int, usage: Usage, price: int | None, since: int | None = None
+    ) -> None:
+        """What it really took. `since` is when it was reserved, in UTC milliseconds; None is just now."""
         ...

@@ -53,15 +53,18 @@ class SqliteBook:
         _refuse_closed(account, needs, now)
         return self._reserve_lent(principal, account, tokens)
 
-    def settle(self, principal: Principal, reserved: int, usage: Usage, price: int | None) -> None:
-        """What it really took. A price that nobody knows is not charged."""
+    def settle(
+        self, principal: Principal, reserved: int, usage: Usage, price: int | None, since: int | None = None
+    ) -> None:
+        """What it really took. A price that nobody knows is not charged. `since` is when it was reserved."""
         allowance = principal.allowance
         account = None if _unlimited(allowance) else self._accounts.get(principal.id)
         if account is None:
             return
         now = self._now()
         if allowance.tokens_per_minute is not None:
-            self._settle_tokens(principal, account, reserved, usage, now)
+            account.tokens.roll(now // MINUTE)
+            self._settle_tokens(principal, account, reserved, usage, now if since is None else since)
         if allowance.budget is not None:
             account.budget.settle(price or 0)
             if price:
@@ -105,11 +108,10 @@ class SqliteBook:
                 if refused is not None:
                     raise _refusal(refused, self._now())
 
-    def _settle_tokens(self, principal: Principal, account: Account, asked: int, usage: Usage, now: int) -> None:
+    def _settle_tokens(self, principal: Principal, account: Account, asked: int, usage: Usage, since: int) -> None:
         held = reserved(principal.allowance, asked)
         slice = account.tokens
-        slice.roll(now // MINUTE)
-        beyond = slice.settle(held, spent_tokens(usage, held))
+        beyond = slice.settle(held, spent_tokens(usage, held), since // MINUTE)
         if beyond:
             self._write(_charge(principal.id, slice.window, beyond))
 

@@ -62,7 +62,7 @@ class Processes(RuleBasedStateMachine):
         spent = int(held * share)
         slice = self.accounts[process].tokens
         slice.roll(self.now // MINUTE)
-        assert slice.settle(held, spent) == 0
+        assert slice.settle(held, spent, minute) == 0
         if minute in self.taken:
             self.taken[minute] -= held - spent
 
@@ -116,9 +116,9 @@ def test_what_a_call_took_beyond_its_reservation_is_charged() -> None:
     """Excess is covered by what is free here first; the rest is for the store."""
     slice = Slice()
     slice.roll(1)
-    slice.free, slice.running = 30, 1
+    slice.free = 30
 
-    assert slice.settle(100, 150) == 20
+    assert slice.settle(100, 150, 1) == 20
     assert slice.free == 0
 
 
@@ -126,12 +126,11 @@ def test_nothing_comes_back_into_a_later_window() -> None:
     """What a call of the last minute did not take is not free in this one."""
     slice = Slice()
     slice.roll(1)
-    slice.running = 1
     slice.roll(2)
 
-    assert slice.settle(100, 10) == 0
+    assert slice.settle(100, 10, 1) == 0
     assert slice.free == 0
-    assert slice.settle(100, 130) == 30
+    assert slice.settle(100, 130, 1) == 30
 
 
 @pytest.mark.parametrize("quantity", ["requests", "tokens", "budget"])
