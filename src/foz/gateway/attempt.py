@@ -149,7 +149,9 @@ class Run:
         services, turn, ask = self._services, self._turn, self._ask
         line = services.directory.line(target)
         speech = line.speech.get(ask.operation)
-        if speech is None or speech.client is None:
+        speech = None if speech is None else speech.about(target.model)
+        client = None if speech is None else speech.client
+        if speech is None or client is None:
             raise Unsupported(f"{target.name} has no {ask.operation} operation")
         self._looks = services.health.looks(target.name, services.clock.monotonic())
         if self._looks:
@@ -159,18 +161,20 @@ class Run:
         if relay is not None:
             call = relay.retarget(turn.body, ask, target.model)
         else:
-            call = speech.client.encode_request(self._decoded(), target.model)
+            request = self._decoded()
+            client = speech.asking(request, target.model) or client
+            call = client.encode_request(request, target.model)
         self._sent = True
         answer = await line.upstream.send(call, target.patience, line.along(turn.headers, turn.request_id))
         self._status = answer.status
         self._caller.feed_from(answer)
         try:
             if answer.status not in OK:
-                raise speech.client.decode_fault(await answer.whole(MAX_FAULT_BODY))
+                raise client.decode_fault(await answer.whole(MAX_FAULT_BODY))
             if ask.stream:
-                await self._stream(answer, self._road(speech.client, relay))
+                await self._stream(answer, self._road(client, relay))
             else:
-                await self._whole(answer, speech.client, relay)
+                await self._whole(answer, client, relay)
         finally:
             self._caller.feed_from(None)
             answer.close()

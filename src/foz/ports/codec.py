@@ -8,6 +8,7 @@ the contract suite checks it. Decoding raises canon faults: BadRequest for what 
 Garbled for what an upstream sent.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from foz.canon.event import Event
@@ -140,7 +141,7 @@ class RelayCodec(Protocol):
 class Speech:
     """One operation of one dialect, in all the roles it has."""
 
-    __slots__ = ("client", "dialect", "relay", "server")
+    __slots__ = ("by_model", "by_request", "client", "dialect", "relay", "server")
 
     def __init__(
         self,
@@ -148,8 +149,23 @@ class Speech:
         server: ServerCodec | None = None,
         client: ClientCodec | None = None,
         relay: RelayCodec | None = None,
+        *,
+        by_model: "Callable[[str], Speech] | None" = None,
+        by_request: Callable[[Request, str], ClientCodec] | None = None,
     ) -> None:
         self.dialect = dialect
         self.server = server
         self.client = client
         self.relay = relay
+        self.by_model = by_model
+        """Where a provider's models are spoken to in different ways: how this one is, by the upstream's name."""
+        self.by_request = by_request
+        """Where an answer can only be read by who knows what was asked: the client for one request of one model."""
+
+    def about(self, model: str) -> "Speech":
+        """What is spoken to a model, by the upstream's name."""
+        return self if self.by_model is None else self.by_model(model)
+
+    def asking(self, request: Request, model: str) -> ClientCodec | None:
+        """Who asks this and reads the answer, where there is a client."""
+        return self.client if self.by_request is None else self.by_request(request, model)

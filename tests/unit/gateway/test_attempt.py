@@ -9,11 +9,12 @@ from foz.canon.entry import State
 from foz.canon.fault import Cut, Down, Fault, Garbled, Limited, NoCapacity, Refused, Timeout
 from foz.canon.model import Placement, Profile, Target
 from foz.canon.money import FREE, Rates
-from foz.canon.request import Operation
+from foz.canon.request import Operation, Request
 from foz.canon.usage import Usage
 from foz.gateway.health import BreakerPolicy
 from foz.gateway.retry import RetryPolicy
 from foz.gateway.services import Policy
+from foz.ports.codec import ClientCodec, Speech
 from foz.testing.upstream import Scripted
 from tests.core import COUNTED, DONE, FINISH, HELLO, STREAM, STREAMED, UP, WHOLE, Core, body, frame, piece, run
 
@@ -468,5 +469,31 @@ def test_the_lane_is_the_policys(relay: bool) -> None:
         core = Core(Scripted(WHOLE.replace(b'"choices"', b'"choices"   ')), policy=Policy(relay=relay))
         assert await core.serve() is None
         assert (b'"choices"   :' in core.caller.body) is relay
+
+    run(main())
+
+
+def test_a_model_may_be_spoken_to_in_its_own_way() -> None:
+    """A provider's speech may differ by model, even in whether it is relayed, and its client by what was asked."""
+
+    async def main() -> None:
+        core = Core(Scripted(WHOLE), Scripted(WHOLE))
+        line = core.services.directory.line(UP)
+        plain = line.speech[Operation.CHAT]
+        told: list[tuple[Operation, str, str | None]] = []
+
+        def by_request(request: Request, model: str) -> ClientCodec:
+            told.append((Operation.CHAT, model, request.user))
+            assert plain.client is not None
+            return plain.client
+
+        special = Speech("other", client=plain.client, by_request=by_request)
+        line.speech = {
+            Operation.CHAT: Speech(
+                "openai", client=plain.client, by_model=lambda model: special if model == UP.model else plain
+            )
+        }
+        assert await core.serve(HELLO | {"user": "Ada"}) is None
+        assert told == [(Operation.CHAT, UP.model, "Ada")]
 
     run(main())
