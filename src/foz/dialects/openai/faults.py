@@ -16,7 +16,6 @@ A 401 or 403 of an upstream is about the gateway's own key: its text may show th
 
 import math
 import re
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 import msgspec
@@ -45,11 +44,11 @@ from foz.canon.fault import (
     UpstreamFault,
 )
 from foz.wire import json, sse
+from foz.wire.complaint import MAX_MESSAGE, clean, retry_after
 from foz.wire.http import Reply
 
 MAX_BODY = 256 * 1024
 """More of an upstream's error is not read."""
-MAX_MESSAGE = 2000
 MAX_CODE = 128
 
 _INVALID = "invalid_request_error"
@@ -82,9 +81,6 @@ _METHOD = "method_not_allowed"
 _OUR_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _TIMEOUTS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT)
 _ERROR_STATUS = re.compile("[45][0-9][0-9]")
-_HTTP_DATE = re.compile(rb"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
-_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
-_SECRET = re.compile(r"(?i)(bearer\s+|\b(?:sk|pk|rk|nvapi|gsk|xai|hf|key)[-_])[\w.*-]{8,}")
 
 
 # To callers.
@@ -149,17 +145,11 @@ class _Told(Struct, frozen=True):
     type: str | None = None
 
 
-def _clean(text: str) -> str:
-    """Without anything that looks like a key, and not without end."""
-    text = _SECRET.sub(r"\1***", text[: 2 * MAX_MESSAGE]).strip()
-    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " ..."
-
-
 def _word(value: object) -> str | None:
     """A code or a field's name: a string or a number; other things are none."""
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         return None
-    return _clean(str(value)[:MAX_CODE])
+    return clean(str(value)[:MAX_CODE])
 
 
 def _from_items(items: list[object]) -> _Told:
@@ -179,7 +169,7 @@ def _location(value: object) -> str | None:
 
 def _from_value(value: object) -> _Told:
     if isinstance(value, str):
-        return _Told(_clean(value) or None)
+        return _Told(clean(value) or None)
     if isinstance(value, list):
         return _from_items(value)
     if not isinstance(value, dict):
@@ -216,44 +206,11 @@ def _from_body(reply: Reply) -> _Told:
             told = _Told()
         else:
             text = body[:MAX_MESSAGE].decode("utf-8", "replace")
-            told = _Told(_clean("".join(char if char.isprintable() else " " for char in text)) or None)
+            told = _Told(clean("".join(char if char.isprintable() else " " for char in text)) or None)
     named = reply.header(b"x-error-code")  # the Hugging Face Hub's
     if named and told.code is None:
         told = _Told(told.message, told.param, _word(named.decode("latin-1")), told.type)
     return told
-
-
-def _seconds(value: bytes | None, scale: float = 1.0) -> float | None:
-    try:
-        number = float(value or b"x") / scale
-    except ValueError:
-        return None
-    return max(number, 0.0) if math.isfinite(number) else None
-
-
-def _date(value: bytes | None) -> float | None:
-    """Seconds since the epoch of an HTTP date."""
-    found = _HTTP_DATE.fullmatch(value or b"")
-    if found is None or found[2] not in _MONTHS:
-        return None
-    day, year, hour, minute, second = map(int, found.group(1, 3, 4, 5, 6))
-    try:
-        return datetime(year, _MONTHS.index(found[2]) + 1, day, hour, minute, second, tzinfo=UTC).timestamp()
-    except ValueError:
-        return None
-
-
-def retry_after(reply: Reply) -> float | None:
-    """How many seconds to wait: milliseconds, seconds, or a date, which is measured against the reply's own `date`."""
-    exact = _seconds(reply.header(b"retry-after-ms"), 1000)
-    if exact is not None:
-        return exact
-    value = reply.header(b"retry-after")
-    plain = _seconds(value)
-    if plain is not None:
-        return plain
-    then, now = _date(value), _date(reply.header(b"date"))
-    return None if then is None or now is None else max(then - now, 0.0)
 
 
 def _judge(status: int, told: _Told, wait: float | None, said: str) -> Fault:
