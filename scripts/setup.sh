@@ -3,7 +3,7 @@
 #
 #   run    .venv with requirements/run.lock, and foz itself
 #   dev    the same with requirements/dev.lock: formatter, linters, types, pytest, node
-#   test   dev, the OpenAI SDKs for Python and Node, nginx and a browser
+#   test   dev, the SDKs that the tests speak through (Python and Node), nginx and a browser
 #
 # Everything lands in .venv and tests/node/node_modules; only what the system itself must give (python3-venv, libgomp1;
 # for the tests nginx, curl, chromium) is installed by apt, as root or with passwordless sudo, and else named in one
@@ -170,8 +170,9 @@ fi
 
 if [ "$level" != test ]; then exit 0; fi
 
-for lock in requirements/openai*.lock; do
+for lock in requirements/*.lock; do
     name=${lock##*/}
+    case $name in run.lock | dev.lock | litellm.lock | profile.lock) continue ;; esac
     target=.venv/sdk/${name%.lock}
     stamped "$target/foz-lock" "$(sum "$lock")" && continue
     say "installing $lock beside the rest"
