@@ -15,6 +15,7 @@ import msgspec
 
 from foz.canon.model import Capability, Profile
 from foz.canon.request import Operation
+from foz.dialects.huggingface.kind import Kind
 
 ANYTHING = Profile()
 
@@ -27,6 +28,12 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lacks: frozenset[Capability] = frozenset()
     context: int | None = None
     max_output: int | None = None
+    prompt: Kind | None = None
+    """How a conversation is folded into a prompt where the model is asked at an endpoint that only continues text."""
+
+
+UNKNOWN = Family(match=())
+"""What is true of a model that no family claims."""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,25 +56,21 @@ def weight(pattern: str) -> int:
 
 
 @cache
-def _table() -> tuple[tuple[re.Pattern[str], Profile], ...]:
-    rows = [
-        (
-            pattern,
-            Profile(
-                family.operations, frozenset(lack.value for lack in family.lacks), family.context, family.max_output
-            ),
-        )
-        for family in families()
-        for pattern in family.match
-    ]
+def _table() -> tuple[tuple[re.Pattern[str], Family], ...]:
+    rows = [(pattern, family) for family in families() for pattern in family.match]
     rows.sort(key=lambda row: weight(row[0]), reverse=True)
-    return tuple((re.compile(translate(pattern)), profile) for pattern, profile in rows)
+    return tuple((re.compile(translate(pattern)), family) for pattern, family in rows)
+
+
+def family(model: str) -> Family:
+    """The family of the model that a provider calls so."""
+    name = model.rpartition("/")[2].lower()
+    return next((known for pattern, known in _table() if pattern.match(name)), UNKNOWN)
 
 
 def profile(model: str) -> Profile:
     """What is known of the model that a provider calls so."""
-    name = model.rpartition("/")[2].lower()
-    for pattern, known in _table():
-        if pattern.match(name):
-            return known
-    return ANYTHING
+    known = family(model)
+    if known is UNKNOWN:
+        return ANYTHING
+    return Profile(known.operations, frozenset(lack.value for lack in known.lacks), known.context, known.max_output)
