@@ -24,6 +24,7 @@ from foz.dialects.openai.speech import SPEECH
 from foz.gateway.pipeline import Gateway
 from foz.gateway.services import Policy, Services
 from foz.ports.line import Line
+from foz.ports.skin import Visit
 from foz.ports.turn import Turn
 from foz.skins.openai import OpenAISkin
 from foz.testing.caller import RecordedCaller
@@ -196,7 +197,7 @@ class OneModel:
         self._model = Model(PUBLIC, tuple(targets))
         self._lines = lines
 
-    def find(self, name: str) -> Model | None:
+    def find(self, name: str, source: str = "") -> Model | None:
         """The model, by its name."""
         return self._model if name == PUBLIC else None
 
@@ -204,7 +205,7 @@ class OneModel:
         """Itself, but for one name."""
         return (PUBLIC,) if name != "far off" else ()
 
-    def hint(self, name: str) -> str:
+    def hint(self, name: str, source: str = "") -> str:
         """Knows why one name is nothing."""
         return "Its provider sleeps." if name == "far off" else ""
 
@@ -273,7 +274,9 @@ class Core:
     def turn(self, asked: bytes, operation: Operation = Operation.CHAT, principal: Principal = WHO) -> Turn:
         """One request."""
         id = self._identities.new()
-        return Turn(SKIN, operation, SKIN.codec(operation), asked, (), principal, NOBODY, "request-1", id)
+        route = next(route for route in SKIN.routes if route.action == operation.value)
+        visit = Visit(route, Call(route.method, route.path, body=asked), "request-1")
+        return Turn(SKIN, operation, SKIN.codec(visit), asked, (), principal, NOBODY, "request-1", id)
 
     async def serve(self, asked: object = HELLO, operation: Operation = Operation.CHAT) -> Fault | None:
         """One request, to its end; gives the fault that the door would have to tell."""

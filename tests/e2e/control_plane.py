@@ -25,6 +25,7 @@ class Face:
     """A skin as the route table sees it."""
 
     name = "openai"
+    roots: tuple[str, ...] = ("/v1",)
     routes = (
         Route(
             "POST",
@@ -72,7 +73,7 @@ class House:
         return LOCAL_ADMIN
 
 
-def encode_fault(fault: Fault, request_id: str) -> Reply:
+def encode_fault(fault: Fault, request_id: str, path: str) -> Reply:
     body = json.dumps({"error": {"message": fault.message, "code": fault.code, "param": fault.field}}).encode()
     return Reply(fault.status, ((b"content-type", b"application/json"), (b"x-request-id", request_id.encode())), body)
 
@@ -123,6 +124,7 @@ def serving(
         metrics=lambda: b"foz_up 1.0\n",
         admit=house.admit,
         encode_fault=encode_fault,
+        cors=lambda _call, _allow: (),
         request_id=lambda call: (call.header(b"x-request-id") or b"made-%d" % next(numbers)).decode(),
     )
     config = uvicorn.Config(make_control(control, routers), lifespan="off", log_config=None, access_log=False)

@@ -8,14 +8,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
 
+from foz.assembly.tongues import TONGUES, wrapped
 from foz.canon.fault import Fault
 from foz.canon.model import Patience
 from foz.config.bind import Provider
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
-from foz.dialects.openai.chat.asking import manner_of
 from foz.dialects.openai.speech import speech
 from foz.net.origin import Endpoint, Origin
 from foz.net.proxy import way_out
@@ -34,22 +33,6 @@ MAX_LIST = 16 * 1024 * 1024
 OK = 200
 
 
-class _Named(Struct, frozen=True):
-    id: str
-
-
-class _List(Struct, frozen=True):
-    """As most say it; Together gives the bare list, Ollama null where it has none."""
-
-    data: list[_Named] | None = None
-
-
-def read_list(body: bytes) -> list[str]:
-    """The models of a list, as every provider of the catalog writes one. Raises DecodeError."""
-    said = msgspec.json.decode(body, type=_List | list[_Named])
-    return [named.id for named in (said if isinstance(said, list) else said.data or [])]
-
-
 class Outbound:
     """The providers of one settings file, ready to be asked."""
 
@@ -58,8 +41,8 @@ class Outbound:
         self._tls: ssl.SSLContext | None = None
         self._upstreams = {name: self._upstream(one, settings, watch, clock) for name, one in self._providers.items()}
         self.lines: Mapping[str, Line] = {
-            name: Line(upstream, speech(manner_of(self._providers[name].row.quirks)), _prefixes(self._providers[name]))
-            for name, upstream in self._upstreams.items()
+            name: Line(self._upstreams[name], TONGUES[one.row.dialect].speech(one.row), _prefixes(one))
+            for name, one in self._providers.items()
         }
 
     def _upstream(self, one: Provider, settings: Settings, watch: Watch, clock: Clock) -> Upstream:
@@ -70,7 +53,8 @@ class Outbound:
         outbound = settings.outbound
         proxy = outbound.https_proxy if url.scheme == "https" else outbound.http_proxy
         way = way_out(url.hostname or "", proxy.get_secret_value() if proxy else None, outbound.no_proxy)
-        return Origin(Endpoint(one.row.base_url, one.headers(), way, sought=one.state == "probe"), watch, tls)
+        origin = Origin(Endpoint(one.row.base_url, one.headers(), way, sought=one.state == "probe"), watch, tls)
+        return wrapped(origin, one, clock)
 
     def _context(self, settings: Settings) -> ssl.SSLContext:
         if self._tls is None:
@@ -95,7 +79,7 @@ class Outbound:
             if reply.status != OK:
                 log.log(_level(one), "%s does not list its models: status %d", one.name, reply.status)
                 return None
-            return read_list(reply.body)
+            return TONGUES[one.row.dialect].read_list(reply.body)
         except (Fault, msgspec.DecodeError) as error:
             log.log(_level(one), "%s does not list its models: %s", one.name, error)
             return None

@@ -22,8 +22,10 @@ from msgspec import Struct
 import foz
 from foz.assembly.books import Books
 from foz.assembly.duty import every
+from foz.assembly.faces import faces
 from foz.assembly.outbound import Outbound
 from foz.canon.identity import Identities
+from foz.canon.principal import Principal
 from foz.config.directory import snapshot
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
@@ -34,20 +36,20 @@ from foz.gateway.retry import RetryPolicy
 from foz.gateway.services import Policy, Services
 from foz.net.clock import SystemClock
 from foz.net.watch import TickingWatch
-from foz.ports.skin import Skin
 from foz.serve.http.control import Control, make_control
+from foz.serve.http.desk import Desk
 from foz.serve.http.door import House, Limits
 from foz.serve.http.guard import Guard, request_id
 from foz.serve.http.routes import Table
 from foz.serve.http.server import HttpServer
-from foz.skins.openai import OpenAISkin
+from foz.store.reader import SqliteReports
 from foz.telemetry.exposition import Exposition
 from foz.telemetry.metrics import Counts
 from foz.telemetry.siblings import SECONDS, Siblings
+from foz.wire.http import Call
 
 log = logging.getLogger("foz.worker")
 
-SKINS: tuple[type[Skin], ...] = (OpenAISkin,)
 RESERVED = ("/models/local",)
 LOOK_AGAIN = 300.0
 FIRST_LOOK = 0.3
@@ -117,7 +119,8 @@ class Worker:
 
     def _make_server(self, gateway: Gateway) -> HttpServer:
         settings = self._settings
-        skins: list[Skin] = [skin() for skin in SKINS]
+        every_face = faces(settings)
+        skins = [face.skin for face in every_face]
         table = Table(skins, RESERVED)
         origins = frozenset({"*"} if settings.test_mode else settings.cors.origins)
         guard = Guard(self._books.keys, frozenset(settings.auth.open_skins), origins)
@@ -146,13 +149,17 @@ class Worker:
             table=table,
             ready=self._reasons,
             metrics=Exposition(self._counts.snapshot, self._siblings),
-            admit=lambda call: guard.admit(fallback.key(call), call, ""),
-            encode_fault=fallback.encode_fault,
+            admit=lambda call: _admit(house, call),
+            encode_fault=lambda fault, named, path: house.whose(path.encode()).encode_fault(fault, named),
             request_id=lambda call: request_id(call) or self._identities.new().hex(),
+            cors=guard.cors_headers,
+            max_body=limits.max_body,
         )
+        desk = Desk(gateway, SqliteReports(settings.data), self._books.content, self._clock)
+        routers = [face.router(desk) for face in every_face if face.router is not None]
         server = settings.server
         tls = (str(server.tls_cert), str(server.tls_key)) if server.tls_cert and server.tls_key else None
-        return HttpServer(house, make_control(control), tls)
+        return HttpServer(house, make_control(control, routers), tls)
 
     def _reasons(self) -> Sequence[str]:
         reasons = list(self._books.troubles())
@@ -241,6 +248,13 @@ class Worker:
         self._services.directory = self._snapshot()
         self._look_now.set()
         log.info("the settings were read anew")
+
+
+def _admit(house: House, call: Call) -> Principal:
+    """Who asks on the control plane: a skin's own paths as its callers, all else with a key."""
+    path = call.path.encode()
+    name = house.router.whose(path)
+    return house.guard.admit(house.whose(path).key(call), call, name)
 
 
 def run_directory(settings: Settings) -> Path:

@@ -45,6 +45,18 @@ class Attribution(Struct, frozen=True):
 NOBODY = Attribution()
 
 
+def over(said: Attribution, otherwise: Attribution) -> Attribution:
+    """What is said, and for what is not: what was said otherwise."""
+    if said is NOBODY or otherwise is NOBODY:
+        return otherwise if said is NOBODY else said
+    return Attribution(
+        project=said.project if said.project is not None else otherwise.project,
+        process_id=said.process_id if said.process_id is not None else otherwise.process_id,
+        subprocess_id=said.subprocess_id if said.subprocess_id is not None else otherwise.subprocess_id,
+        user_key=said.user_key if said.user_key is not None else otherwise.user_key,
+    )
+
+
 class Ask(Struct, frozen=True):
     """The facts of a request that the core decides on."""
 
@@ -58,6 +70,7 @@ class Ask(Struct, frozen=True):
     wants_usage: bool = True
     """False where a stream's caller did not ask for usage: it is metered, not shown."""
     attribution: Attribution = NOBODY
+    """What the body says; it wins over what headers say."""
     mode: Mode = Mode.AUTO
 
 

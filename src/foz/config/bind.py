@@ -28,7 +28,8 @@ NO_KEY = "no key"
 """How the reason begins where a key is all that is missing."""
 State = Literal["ready", "probe", "off"]
 _ROW_KEYS = (
-    "base_url", "dialect", "secret", "auth", "auth_header", "placement", "resend", "models", "forwards", "quirks",
+    "base_url", "dialect", "secret", "auth", "auth_header", "placement", "resend", "models", "knows", "forwards",
+    "quirks",
 )  # fmt: skip
 _PORT_ALONE = re.compile(r"^:([0-9]+)(?![0-9:])")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -6,7 +6,7 @@ From settings to the first snapshot of models: rows, profiles and prices meet in
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -19,6 +19,7 @@ from foz.config.settings import Settings
 from foz.gateway.resolve import Cast, Listing, Snapshot
 from foz.ledger.price import Row, Table, built_in, rates
 from foz.ports.line import Line
+from foz.providers import naming
 from foz.providers.catalog import SIMULATED
 from foz.providers.profile import profile
 
@@ -148,10 +149,11 @@ def listing(settings: Settings, cast: Cast, day: str) -> Listing:
     models = configured(settings, cast)
     if settings.test_mode:
         return Listing(models, everything=simulated)
-    if states.get(SIMULATED) == "off":
-        return Listing(models, unconfigured=unconfigured(settings, day))
-    fallback = msgspec.structs.replace(SIMULATED_MODEL, targets=(simulated,))
-    return Listing(models, fallback=fallback, unconfigured=unconfigured(settings, day))
+    sources = {one.name: partial(naming.known, one.row) for one in settings.providers}
+    fallback = None
+    if states.get(SIMULATED) != "off":
+        fallback = msgspec.structs.replace(SIMULATED_MODEL, targets=(simulated,))
+    return Listing(models, fallback=fallback, unconfigured=unconfigured(settings, day), sources=sources)
 
 
 def snapshot(settings: Settings, lines: Mapping[str, Line], day: str) -> Snapshot:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from foz.config.address import MAX_PORT
 from foz.config.amounts import Names, Seconds, Whole, expected
-from foz.providers.row import Quirk
+from foz.providers.row import Dialect, Knows, Quirk
 
 MAX_NAME = 256
 _PROVIDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -84,9 +84,7 @@ class ProviderSettings(Row):
     base_url: Url | None = Field(
         default=None, description="Where its API begins, such as `https://api.example.com/v1`."
     )
-    dialect: Literal["openai"] | None = Field(
-        default=None, description="The wire format that it speaks; `openai` by default."
-    )
+    dialect: Dialect | None = Field(default=None, description="The wire format that it speaks; `openai` by default.")
     secret: Annotated[tuple[Variable, ...], *Names.__metadata__] | None = Field(
         default=None, description="The environment variables that may hold its key; the first that is set is taken."
     )
@@ -110,6 +108,11 @@ class ProviderSettings(Row):
         default=None,
         max_length=256,
         description='Path of its list of models, `/models` by default; "" never asks for it.',
+    )
+    knows: Knows | None = Field(
+        default=None,
+        description="Names that it knows beside those that it lists, for callers of its own API: `org/name` any such "
+        "id, `name:latest` a listed one without its tag.",
     )
     forwards: Annotated[tuple[HeaderName, ...], *Names.__metadata__] | None = Field(
         default=None, description="Prefixes of callers' header names that go along to it."

@@ -10,12 +10,13 @@ import asyncio
 import logging
 
 from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd, State
-from foz.canon.fault import Bug, Cut, Down, Draining, Fault, Garbled, Limited, Refused, Timeout, Unsupported
+from foz.canon.fault import Bug, Cut, Down, Draining, Fault, Garbled, Limited, Refused, Timeout
 from foz.canon.model import Target
 from foz.canon.money import charge
-from foz.canon.request import Ask, Request
+from foz.canon.request import Ask, Request, over
 from foz.canon.usage import Usage
 from foz.gateway.capture import heard
+from foz.gateway.completing import spoken
 from foz.gateway.health import Phase
 from foz.gateway.lane import TranslateStream, tallied, words
 from foz.gateway.meter import measured
@@ -148,11 +149,7 @@ class Run:
     async def _attempt(self, target: Target) -> None:
         services, turn, ask = self._services, self._turn, self._ask
         line = services.directory.line(target)
-        speech = line.speech.get(ask.operation)
-        speech = None if speech is None else speech.about(target.model)
-        client = None if speech is None else speech.client
-        if speech is None or client is None:
-            raise Unsupported(f"{target.name} has no {ask.operation} operation")
+        speech, client, asked = spoken(line, target, ask.operation)
         self._looks = services.health.looks(target.name, services.clock.monotonic())
         if self._looks:
             self._turned("half_open")
@@ -161,7 +158,7 @@ class Run:
         if relay is not None:
             call = relay.retarget(turn.body, ask, target.model)
         else:
-            request = self._decoded()
+            request = asked(self._decoded())
             client = speech.asking(request, target.model) or client
             call = client.encode_request(request, target.model)
         self._sent = True
@@ -260,12 +257,13 @@ class Run:
 
     def _entry(self) -> Entry:
         turn, ask = self._turn, self._ask
+        attribution = over(ask.attribution, turn.attribution)
         return Entry(
             id=self._id,
             at=self._services.clock.now(),
             principal=turn.principal.id,
-            project=turn.principal.project or turn.attribution.project or "",
-            attribution=turn.attribution,
+            project=turn.principal.project or attribution.project or "",
+            attribution=attribution,
             skin=turn.skin.name,
             operation=ask.operation,
             model=ask.model,

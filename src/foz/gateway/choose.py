@@ -20,6 +20,7 @@ from collections.abc import Callable
 from foz.canon.fault import NoRoute, Unsupported
 from foz.canon.model import Model, Placement, Target
 from foz.canon.request import Ask, Mode
+from foz.gateway.completing import can_do
 
 Dice = Callable[[], float]
 """Gives a number from 0 up to but not including 1."""
@@ -33,7 +34,7 @@ _SHOWN = 8
 def _lacking(target: Target, ask: Ask) -> tuple[str, ...]:
     """What the request wants and this target cannot do, by name."""
     profile = target.profile
-    if ask.operation not in profile.operations:
+    if not can_do(profile.operations, ask.operation):
         return (ask.operation.value,)
     return tuple(sorted(ask.needs & profile.lacks))
 
@@ -101,7 +102,7 @@ def plan(model: Model, ask: Ask, health: Health, dice: Dice) -> tuple[Target, ..
     """The targets to try, in order; at least one. Raises NoRoute or Unsupported."""
     if len(model.targets) == 1 and not ask.needs and ask.mode is Mode.AUTO:
         only = model.targets[0]
-        if not only.barred and ask.operation in only.profile.operations and health(only):
+        if not only.barred and can_do(only.profile.operations, ask.operation) and health(only):
             return model.targets
     usable = [
         target

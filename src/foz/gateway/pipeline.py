@@ -26,7 +26,7 @@ class Gateway:
         try:
             ask = turn.codec.read(turn.body)
             self._room()
-            model = self.find(turn.principal, ask.model)
+            model = self.find(turn.principal, ask.model, turn.skin.source)
             targets = plan(model, ask, self._allowed, services.dice)
             await self._reserve(turn.principal, ask)
         except NoRoute as fault:
@@ -51,14 +51,14 @@ class Gateway:
         """Counts a request that came to no entry."""
         self.services.meters.refused(skin, fault.code, fault.status)
 
-    def find(self, principal: Principal, name: str) -> Model:
-        """A model by the name that the caller used. Raises NotFound, Forbidden."""
+    def find(self, principal: Principal, name: str, source: str = "") -> Model:
+        """A model by the name that the caller used; `source` is the skin's. Raises NotFound, Forbidden."""
         directory = self.services.directory
-        model = directory.find(name)
+        model = directory.find(name, source)
         if model is None:
             closest = [found for found in directory.closest(name) if principal.may_call(found)]
             meant = f"Did you mean {' or '.join(closest)}?" if closest else _LISTED
-            words = (f"The model '{name[:256]}' does not exist.", directory.hint(name), meant)
+            words = (f"The model '{name[:256]}' does not exist.", directory.hint(name, source), meant)
             raise NotFound(" ".join(filter(None, words)), field="model", vendor_code="model_not_found")
         if not principal.may_call(model.name):
             raise Forbidden(f"This key may not call the model '{model.name}'.", field="model")

@@ -6,8 +6,10 @@ A name is, in this order:
 1. a public name, exactly: a model of the settings, or one that a provider says it has. The public name of a
    discovered model is its bare id where one provider has it and no model of the settings is called so, else
    `provider/id`;
-2. `provider/rest`, where the provider is configured;
-3. nothing: `closest` says what it may have been meant to be, `hint` who would have it.
+2. a name that the caller's dialect means a provider's own model by (`source`), where that provider knows the whole of
+   it: a Hugging Face id where Hugging Face's own API is spoken, say;
+3. `provider/rest`, where the provider is configured;
+4. nothing: `closest` says what it may have been meant to be, `hint` who would have it.
 
 In test mode every name is answered by the one target that is made for it. Names longer than `LONGEST` are nothing.
 """
@@ -31,6 +33,9 @@ _KEPT = 1_024
 Cast = Callable[[str, str], Target]
 """The target for a provider and what it calls the model: placement, profile, rates and patience."""
 
+Knows = Callable[[str, frozenset[str]], str | None]
+"""What a provider calls the model of this name, given what it lists; None where it knows none."""
+
 
 def _nobody(_: str) -> str | None:
     return None
@@ -49,6 +54,8 @@ class Listing(Struct, frozen=True):
     """Listed only while there is nothing else."""
     unconfigured: Callable[[str], str | None] = _nobody
     """The provider that a name is of, where it is known and not configured."""
+    sources: Mapping[str, Knows] = {}
+    """Which names each provider knows, for those who mean its models."""
 
 
 def _fit(names: Iterable[str]) -> Iterator[str]:
@@ -87,6 +94,7 @@ class Snapshot:
         if listing.fallback is not None and not self._models:
             self._models = {listing.fallback.name: listing.fallback}
         self._listed = tuple(model for model in self._models.values() if any(not t.barred for t in model.targets))
+        self._has = {provider: frozenset(names) for provider, names in listing.discovered}
         self._passing: dict[str, Model] = {}
         self._likeness: Likeness | None = None
 
@@ -99,9 +107,21 @@ class Snapshot:
         }
         return dict(sorted({own.name: own, **models}.items()))
 
-    def find(self, name: str) -> Model | None:
-        """A model by its public name, or by `provider/rest` where the provider is configured."""
-        return self._models.get(name) or self._passing.get(name) or self._other(name)
+    def find(self, name: str, source: str = "") -> Model | None:
+        """A model by its public name, else one of `source`, else `provider/rest` where the provider is configured."""
+        found = self._models.get(name) or (self._sourced(name, source) if source else None)
+        return found or self._passing.get(name) or self._other(name)
+
+    def _sourced(self, name: str, source: str) -> Model | None:
+        """A model of that provider, which keys are given under `provider/...`."""
+        known = self._known(name, source)
+        if known is None or source not in self._lines or self._listing.everything is not None:
+            return None
+        return Model(f"{source}/{known}", (self._cast(source, known),), owner=source)
+
+    def _known(self, name: str, source: str) -> str | None:
+        knows = self._listing.sources.get(source)
+        return None if knows is None or len(name) > LONGEST else knows(name, self._has.get(source, frozenset()))
 
     def _other(self, name: str) -> Model | None:
         """A model that is not listed but may be named."""
@@ -130,9 +150,11 @@ class Snapshot:
             self._likeness = Likeness([model.name for model in self._listed])
         return self._likeness.closest(name)
 
-    def hint(self, name: str) -> str:
+    def hint(self, name: str, source: str = "") -> str:
         """A sentence for callers on why a name is nothing; empty where nothing is known about it."""
         provider = self._listing.unconfigured(name) if len(name) <= LONGEST else None
+        if self._known(name, source) is not None:
+            provider = source
         return f"The provider {provider} is not configured here." if provider else ""
 
     def models(self) -> Sequence[Model]:

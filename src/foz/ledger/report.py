@@ -5,7 +5,8 @@ Money is integer pico-units, by currency; a call whose price nobody knows is cou
 Times are milliseconds. Percentiles are over calls that have the figure.
 """
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -102,3 +103,15 @@ class Page(Struct, frozen=True):
 
     lines: list[Line]
     next: str | None
+
+
+class Reports(Protocol):
+    """Reads the ledger; it may take a second or two, so it is called in a thread."""
+
+    def groups(self, filter: Filter, by: Iterable[Key] = ()) -> list[Group]:
+        """The sums over all that the filter lets through, by these keys, in the order of their values."""
+        ...
+
+    def page(self, filter: Filter, limit: int = 100, cursor: str | None = None) -> Page:
+        """Up to `limit` entries, newest first. Raises ValueError where the cursor is none of ours."""
+        ...

@@ -34,15 +34,18 @@ class Line:
 class Directory(Protocol):
     """One immutable snapshot of models and lines, swapped whole on reload."""
 
-    def find(self, name: str) -> Model | None:
-        """A model by its public name, or by `provider/rest` where the provider is configured."""
+    def find(self, name: str, source: str = "") -> Model | None:
+        """
+        A model by its public name; else one of the provider `source`, if it knows the whole name; else by
+        `provider/rest` where the provider is configured.
+        """
         ...
 
     def closest(self, name: str) -> Sequence[str]:
         """Up to three public names like this one."""
         ...
 
-    def hint(self, name: str) -> str:
+    def hint(self, name: str, source: str = "") -> str:
         """A sentence for callers on why a name is nothing; empty where nothing is known about it."""
         ...
 

@@ -10,11 +10,21 @@ from msgspec import Struct
 
 from foz.canon.fault import Fault
 from foz.canon.model import Model
-from foz.canon.request import Attribution, Operation
+from foz.canon.request import Attribution
 from foz.ports.codec import ServerCodec
 from foz.wire.http import Call, Headers, Reply
 
 Action = Literal["chat", "complete", "embed", "list_models", "show_model"]
+
+JSON = b"application/json"
+FORM = b"multipart/form-data"
+WHOLE: Headers = ((b"content-type", JSON),)
+STREAM: Headers = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+"""An event stream that no proxy on the way keeps back."""
 
 
 class Route(Struct, frozen=True):
@@ -34,6 +44,29 @@ class Route(Struct, frozen=True):
     streams: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     """Names of request headers that this skin reads, with a sentence on each, for the reference."""
+    answer: bytes | None = None
+    """A whole answer's body, as JSON or text, for the reference."""
+    accepts: tuple[bytes, ...] = (JSON,)
+    """Media types that a body may be of; another is refused. Without a type it is taken for the first."""
+    form_schema: str | None = None
+    """Name in the skin's `schemas` of the fields of a form, where forms are accepted."""
+    whole: Headers = WHOLE
+    """Headers of a whole answer, without the request id."""
+    stream: Headers = STREAM
+    """Headers of a streamed answer, without the request id."""
+
+
+class Visit(Struct, frozen=True):
+    """One request as its skin sees it."""
+
+    route: Route
+    call: Call
+    """Its `path` is the route's: what parameters took is below."""
+    request_id: str
+    model: str = ""
+    """What `{model}` took of the path, decoded."""
+    rest: tuple[str, ...] = ()
+    """What the path's other parameters took, decoded, in their order."""
 
 
 class Skin(Protocol):
@@ -43,33 +76,33 @@ class Skin(Protocol):
     routes: tuple[Route, ...]
     relays: str
     """The dialect whose bytes this skin passes unchanged; empty where it wraps them in an envelope."""
+    source: str
+    """The provider whose models this skin's callers mean by names that are not public; empty where there is none."""
+    roots: tuple[str, ...]
+    """Paths under which faults are told in this skin's words, also where there is no route."""
 
-    def codec(self, operation: Operation) -> ServerCodec:
-        """The dialect's server role for an operation of this skin."""
+    def codec(self, visit: Visit) -> ServerCodec:
+        """How the body of this request is read, and how it is answered."""
         ...
 
     def key(self, call: Call) -> str | None:
         """The caller's key, where this skin's callers put it."""
         ...
 
-    def attribution(self, call: Call) -> Attribution:
-        """Project, process, subprocess and user, from headers (and the body where the dialect has them)."""
+    def attribution(self, visit: Visit) -> Attribution:
+        """Project, process, subprocess and user, from headers. What a body says is in its codec's `Ask`, and wins."""
         ...
 
-    def list_models(self, models: list[Model]) -> Reply:
+    def list_models(self, models: list[Model], visit: Visit) -> Reply:
         """The models that this caller may call."""
         ...
 
-    def show_model(self, model: Model) -> Reply:
+    def show_model(self, model: Model, visit: Visit) -> Reply:
         """One of them."""
         ...
 
     def encode_fault(self, fault: Fault, request_id: str) -> Reply:
         """A fault before anything was sent, in the words of the caller's dialect."""
-        ...
-
-    def stream_headers(self) -> Headers:
-        """The headers of a streamed answer, without the request id."""
         ...
 
     def schemas(self) -> dict[str, object]:

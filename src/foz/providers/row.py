@@ -11,6 +11,8 @@ from msgspec import Struct
 from foz.canon.model import Placement
 
 Auth = Literal["bearer", "header", "none"]
+Dialect = Literal["openai"]
+Knows = Literal["", "org/name", "name:latest"]
 Quirk = Literal["max_tokens", "no_reasoning_back"]
 """`max_tokens`: it knows the limit of an answer only by this name. `no_reasoning_back`: it refuses earlier thoughts."""
 
@@ -21,7 +23,7 @@ class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     base_url: str
     """Where its API begins, without a slash at the end; `simulated:` is answered in this process."""
-    dialect: str = "openai"
+    dialect: Dialect = "openai"
     base_url_env: tuple[str, ...] = ()
     """Variables that say where it is: a whole URL, or a host and port that take the rest from `base_url`."""
     secret: tuple[str, ...] = ()
@@ -39,6 +41,11 @@ class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
     """Whether a call that timed out after it was sent may be sent again, here or elsewhere."""
     models: str = "/models"
     """The path of its list of models; empty where it has none."""
+    knows: Knows = ""
+    """
+    Names that it knows beside those that it lists, for callers who speak its own API: `org/name` any such id, with or
+    without a provider behind a colon; `name:latest` a listed one without its tag.
+    """
     forwards: tuple[str, ...] = ()
     """Prefixes of callers' header names that go along."""
     local: bool = False

@@ -5,37 +5,21 @@ Bodies pass as they are, so where the target speaks this dialect too its bytes a
 Whom a call is for is said in headers, since the bodies have no place for it.
 """
 
-from foz.canon.fault import BadRequest, Fault
+from foz.canon.fault import Fault
 from foz.canon.model import Model
-from foz.canon.request import NOBODY, Attribution, Operation
+from foz.canon.request import Attribution
 from foz.dialects.openai import reference
 from foz.dialects.openai.faults import encode_fault
 from foz.dialects.openai.frames import DIALECT
 from foz.dialects.openai.reference import ModelCard, ModelList
 from foz.dialects.openai.speech import SPEECH
 from foz.ports.codec import ServerCodec
-from foz.ports.skin import Route
+from foz.ports.headers import HEADERS, attribution_of, key_of
+from foz.ports.skin import WHOLE, Route, Visit
 from foz.wire import json
-from foz.wire.http import Call, Headers, Reply
+from foz.wire.http import Call, Reply
 
 NAME = "openai"
-MAX_WORD = 128
-_JSON = ((b"content-type", b"application/json"),)
-_STREAM = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
-_BEARER = b"bearer "
-
-HEADERS = (
-    ("X-Foz-Project", "The project that the call is for. A key that has a project of its own decides it."),
-    ("X-Foz-Process-Id", "What the call is part of, such as a run of your program. Kept in the ledger."),
-    ("X-Foz-Subprocess-Id", "Which part of that."),
-    ("X-Foz-User-Key", "Which of your users the call is for. Kept in the ledger."),
-)
-"""Whom a call is for: each at most 128 printable characters."""
-_ATTRIBUTION = frozenset(name.lower().encode() for name, _ in HEADERS)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -106,47 +90,37 @@ class OpenAISkin:
     name = NAME
     routes = ROUTES
     relays = DIALECT
+    source = ""
+    roots: tuple[str, ...] = ("/v1",)
 
     def __init__(self) -> None:
-        self._codecs = {operation: speech.server for operation, speech in SPEECH.items() if speech.server}
+        self._codecs: dict[str, ServerCodec] = {
+            operation.value: speech.server for operation, speech in SPEECH.items() if speech.server
+        }
 
-    def codec(self, operation: Operation) -> ServerCodec:
+    def codec(self, visit: Visit) -> ServerCodec:
         """The dialect's server role."""
-        return self._codecs[operation]
+        return self._codecs[visit.route.action]
 
     def key(self, call: Call) -> str | None:
-        """`Authorization: Bearer`, else `X-API-Key`; an empty one is none."""
-        said = call.header(b"authorization") or b""
-        key = said[len(_BEARER) :].strip() if said[: len(_BEARER)].lower() == _BEARER else b""
-        key = key or (call.header(b"x-api-key") or b"").strip()
-        return key.decode("latin-1") or None
+        """`Authorization: Bearer`, else `X-API-Key`."""
+        return key_of(call)
 
-    def attribution(self, call: Call) -> Attribution:
+    def attribution(self, visit: Visit) -> Attribution:
         """From the `X-Foz-...` headers. Raises BadRequest, naming the header."""
-        if call.named.keys().isdisjoint(_ATTRIBUTION):
-            return NOBODY
-        return Attribution(
-            project=_word(call, "X-Foz-Project"),
-            process_id=_word(call, "X-Foz-Process-Id"),
-            subprocess_id=_word(call, "X-Foz-Subprocess-Id"),
-            user_key=_word(call, "X-Foz-User-Key"),
-        )
+        return attribution_of(visit.call)
 
-    def list_models(self, models: list[Model]) -> Reply:
+    def list_models(self, models: list[Model], visit: Visit) -> Reply:
         """The models that this caller may call."""
-        return Reply(200, _JSON, json.encode(ModelList(tuple(map(_card, models)))))
+        return Reply(200, WHOLE, json.encode(ModelList(tuple(map(_card, models)))))
 
-    def show_model(self, model: Model) -> Reply:
+    def show_model(self, model: Model, visit: Visit) -> Reply:
         """One of them."""
-        return Reply(200, _JSON, json.encode(_card(model)))
+        return Reply(200, WHOLE, json.encode(_card(model)))
 
     def encode_fault(self, fault: Fault, request_id: str) -> Reply:
         """A fault before anything was sent."""
         return encode_fault(fault, request_id)
-
-    def stream_headers(self) -> Headers:
-        """An event stream that no proxy on the way keeps back."""
-        return _STREAM
 
     def schemas(self) -> dict[str, object]:
         """JSON schemas of the bodies, by name."""
@@ -155,21 +129,3 @@ class OpenAISkin:
 
 def _card(model: Model) -> ModelCard:
     return ModelCard(model.name, model.created, model.owner)
-
-
-def _word(call: Call, header: str) -> str | None:
-    """A header's word; None where it is not there or empty."""
-    value = call.header(header.lower().encode())
-    if not value:
-        return None
-    try:
-        word = value.decode().strip()
-    except UnicodeDecodeError:
-        word = "\0"
-    if len(word) > MAX_WORD or not word.isprintable():
-        raise BadRequest(
-            f"The header {header} must be at most {MAX_WORD} printable characters, in UTF-8.",
-            field=header,
-            vendor_code="invalid_value",
-        )
-    return word or None

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 from typing_extensions import override
 
-from foz.assembly.outbound import read_list
 from foz.cli.main import main
 from foz.config.variables import NAMES
+from foz.dialects.openai.listing import read_list
 from foz.providers.catalog import catalog
 
 SECRET = "sk-very-secret-12345"

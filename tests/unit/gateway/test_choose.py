@@ -66,7 +66,9 @@ asks = st.builds(
 
 def _can(target: Target, ask: Ask) -> bool:
     in_mode = ask.mode is Mode.AUTO or target.placement.value == ask.mode.value
-    return in_mode and ask.operation in target.profile.operations and not ask.needs & target.profile.lacks
+    operations = target.profile.operations
+    by_chat = ask.operation is Operation.COMPLETE and Operation.CHAT in operations
+    return in_mode and (ask.operation in operations or by_chat) and not ask.needs & target.profile.lacks
 
 
 @given(models, asks, st.integers(), st.sets(st.integers(0, 7)))

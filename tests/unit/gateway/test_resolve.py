@@ -54,6 +54,38 @@ def test_a_public_name_beats_a_provider() -> None:
     assert [t.name for t in (snapshot.find("openai/gpt-4.1") or _model("")).targets] == ["openai/gpt-4.1"]
 
 
+def _sourced(*configured: Model) -> Snapshot:
+    def knows(name: str, listed: frozenset[str]) -> str | None:
+        return name.upper() if "/" in name or name in listed else None
+
+    listing = Listing(
+        configured, discovered=(("ollama", ("tiny",)), ("openai", ("tiny",))), sources={"ollama": knows, "far": knows}
+    )
+    return Snapshot(listing, LINES, _cast)
+
+
+def test_a_dialects_own_source_beats_a_provider() -> None:
+    """Who means a provider's models gets them by their bare names, after public names and before `provider/rest`."""
+    snapshot = _sourced(_model("groq/mine"))
+
+    def asked(name: str, source: str = "") -> list[str]:
+        found = snapshot.find(name, source)
+        return [] if found is None else [found.name, *(target.name for target in found.targets)]
+
+    assert asked("openai/gpt-4o", "ollama") == ["ollama/OPENAI/GPT-4O", "ollama/OPENAI/GPT-4O"]
+    assert asked("openai/gpt-4o") == ["openai/gpt-4o", "openai/gpt-4o"]
+    assert asked("groq/mine", "ollama") == ["groq/mine", "openai/x"]
+    assert asked("tiny", "ollama") == ["ollama/TINY", "ollama/TINY"]
+    assert asked("tiny") == asked("other", "ollama") == asked("a/b", "far") == []
+    assert asked("a/" + "b" * LONGEST, "ollama") == []
+
+
+def test_a_source_that_is_not_configured_is_named() -> None:
+    """Who means the models of a provider that is off is told so."""
+    assert _sourced().hint("org/name", "far") == "The provider far is not configured here."
+    assert _sourced().hint("org/name") == ""
+
+
 def test_the_rest_may_hold_slashes_and_colons() -> None:
     """What follows the provider is the upstream's name, whole."""
     found = _snapshot().find("groq/openai/gpt-oss:20b")

@@ -246,6 +246,7 @@ def test_the_table_collects_every_face() -> None:
 
     class One:
         name = "openai"
+        roots: tuple[str, ...] = ("/v1",)
         routes = (CHAT, MODEL)
 
         def schemas(self) -> dict[str, object]:
@@ -253,6 +254,7 @@ def test_the_table_collects_every_face() -> None:
 
     class Two:
         name = "nemotron"
+        roots: tuple[str, ...] = ("/chat",)
         routes = (STATUS,)
 
         def schemas(self) -> dict[str, object]:
@@ -263,3 +265,30 @@ def test_the_table_collects_every_face() -> None:
     assert table.routes == (CHAT, MODEL, STATUS)
     assert table.schemas == {"openai": {"Chat": {"type": "object"}}, "nemotron": {}}
     assert table.router.find(b"GET", b"/chat/status/1") == Found(STATUS, rest=("1",))
+
+
+def test_the_longest_root_says_whose_a_path_is() -> None:
+    """A path belongs to the skin of its longest root, at whole segments and with any query; else to nobody."""
+    roots = [("/v1", "openai"), ("/v1/files", "oci_proxy"), ("/genai", "oci_proxy")]
+    router = Router((), roots=roots)
+
+    for path, skin in {
+        b"/v1": "openai", b"/v1/": "openai", b"/v1/nothing?a=/genai": "openai", b"/v1/files/1": "oci_proxy",
+        b"/v1/filesystem": "openai", b"/genai?x": "oci_proxy", b"/genais": "", b"/": "", b"": "", b"\xff": "",
+    }.items():  # fmt: skip
+        assert router.whose(path) == skin
+
+
+def test_a_route_stands_under_its_skins_root() -> None:
+    """A table in which faults at a route would be told in another skin's words is refused."""
+
+    class Astray:
+        name = "openai"
+        roots: tuple[str, ...] = ("/v2",)
+        routes = (CHAT,)
+
+        def schemas(self) -> dict[str, object]:
+            return {}
+
+    with pytest.raises(ValueError, match="under no root of the skin openai"):
+        Table([Astray()])

@@ -8,8 +8,9 @@ import pytest
 from foz.canon.fault import BadRequest, NotFound
 from foz.canon.model import Model
 from foz.canon.request import NOBODY, Attribution, Operation
-from foz.ports.skin import Skin
-from foz.skins.openai import MAX_WORD, OpenAISkin
+from foz.ports.headers import MAX_WORD
+from foz.ports.skin import STREAM, Skin, Visit
+from foz.skins.openai import OpenAISkin
 from foz.wire.http import Call
 
 SKIN: Skin = OpenAISkin()
@@ -17,6 +18,10 @@ SKIN: Skin = OpenAISkin()
 
 def _call(*headers: tuple[bytes, bytes]) -> Call:
     return Call("POST", "/v1/chat/completions", headers)
+
+
+def _visit(*headers: tuple[bytes, bytes]) -> Visit:
+    return Visit(SKIN.routes[0], _call(*headers), "req-1")
 
 
 @pytest.mark.parametrize(
@@ -43,15 +48,15 @@ def test_the_key_is_where_openais_callers_put_it(headers: tuple[tuple[bytes, byt
 
 def test_names_are_taken_from_headers() -> None:
     """Project, process, subprocess and user come from their headers; what is not said is None."""
-    call = _call(
+    visit = _visit(
         (b"x-foz-project", "Rügen 海".encode()),
         (b"x-foz-process-id", b"p-1"),
         (b"x-foz-subprocess-id", b"  "),
         (b"x-foz-user-key", b"u-9"),
     )
 
-    assert SKIN.attribution(call) == Attribution("Rügen 海", "p-1", None, "u-9")
-    assert SKIN.attribution(_call((b"x-other", b"\xff"))) is NOBODY
+    assert SKIN.attribution(visit) == Attribution("Rügen 海", "p-1", None, "u-9")
+    assert SKIN.attribution(_visit((b"x-other", b"\xff"))) is NOBODY
 
 
 @pytest.mark.parametrize("name", ["X-Foz-Project", "X-Foz-Process-Id", "X-Foz-Subprocess-Id", "X-Foz-User-Key"])
@@ -59,22 +64,22 @@ def test_names_are_taken_from_headers() -> None:
 def test_a_name_that_cannot_be_is_refused(name: str, value: bytes) -> None:
     """A name that is too long, unprintable or not UTF-8 is a BadRequest that names the header."""
     with pytest.raises(BadRequest) as caught:
-        SKIN.attribution(_call((name.lower().encode(), value)))
+        SKIN.attribution(_visit((name.lower().encode(), value)))
 
     assert caught.value.field == name
-    assert SKIN.attribution(_call((name.lower().encode(), b"x" * MAX_WORD))) != NOBODY
+    assert SKIN.attribution(_visit((name.lower().encode(), b"x" * MAX_WORD))) != NOBODY
 
 
 def test_models_are_listed_as_the_sdks_read_them() -> None:
     """The list and a card have OpenAI's members, and ids with slashes and colons stand as they are."""
     model = Model("org/name:tag", (), created=1700000000, owner="acme")
-    listed, shown = SKIN.list_models([model]), SKIN.show_model(model)
+    listed, shown = SKIN.list_models([model], _visit()), SKIN.show_model(model, _visit())
     card = {"id": "org/name:tag", "object": "model", "created": 1700000000, "owned_by": "acme"}
 
     assert msgspec.json.decode(listed.body) == {"object": "list", "data": [card]}
     assert msgspec.json.decode(shown.body) == card
     assert (listed.status, listed.header(b"content-type")) == (200, b"application/json")
-    assert msgspec.json.decode(SKIN.list_models([]).body) == {"object": "list", "data": []}
+    assert msgspec.json.decode(SKIN.list_models([], _visit()).body) == {"object": "list", "data": []}
 
 
 def test_a_model_that_is_not_there_is_openais_404() -> None:
@@ -104,7 +109,8 @@ def test_every_operation_has_its_route_and_codec() -> None:
     for route in SKIN.routes:
         if route.example is not None:
             operation = Operation(route.action)
-            assert SKIN.codec(operation).read(route.example).operation is operation
+            visit = Visit(route, Call(route.method, route.path), "req-1")
+            assert SKIN.codec(visit).read(route.example).operation is operation
     assert {route.skin for route in SKIN.routes} == {SKIN.name}
 
 
@@ -120,7 +126,8 @@ def test_schemas_are_whole() -> None:
 
 def test_a_stream_is_kept_back_by_nobody() -> None:
     """A stream's headers say its type with a charset, and tell caches and nginx to let it through."""
-    assert dict(SKIN.stream_headers()) == {
+    assert {route.stream for route in SKIN.routes} == {STREAM}
+    assert dict(STREAM) == {
         b"content-type": b"text/event-stream; charset=utf-8",
         b"cache-control": b"no-cache",
         b"x-accel-buffering": b"no",

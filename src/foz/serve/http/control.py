@@ -23,11 +23,12 @@ from typing_extensions import override
 
 from foz.canon.fault import BadRequest, Bug, Fault, NotFound
 from foz.canon.principal import Principal
+from foz.serve.http.desk import response as _told
 from foz.serve.http.pages import ASSETS, POLICY, page
 from foz.serve.http.reference import SECURITY, document
 from foz.serve.http.routes import Table
 from foz.wire import json
-from foz.wire.http import Call, Reply
+from foz.wire.http import Call, Headers, Reply
 
 OPEN = frozenset({"/", "/health", "/ready", "/docs", "/redoc", "/openapi.json"})
 """Answered without a key. The pages' own files are too."""
@@ -52,10 +53,13 @@ class Control(Struct, frozen=True):
     """Prometheus' text, format 0.0.4. Called in a thread."""
     admit: Callable[[Call], Principal]
     """Who is asking. Raises the fault that they get."""
-    encode_fault: Callable[[Fault, str], Reply]
-    """A fault, for a request id, in the words of the control plane."""
+    encode_fault: Callable[[Fault, str, str], Reply]
+    """A fault, for a request id, in the words of whose path it is."""
     request_id: Callable[[Call], str]
     """The request's id: the caller's own where it is fit, else a new one."""
+    cors: Callable[[Call, bytes], Headers]
+    """What lets a web page read this answer; where methods are given, also what it may send (a preflight)."""
+    max_body: int = 32 * 1024 * 1024
 
 
 class _Reference(FastAPI):
@@ -100,6 +104,8 @@ class _Gate:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 extra = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+                allow = dict(message["headers"]).get(b"allow", b"") if _is_preflight(call) else b""
+                extra += self._control.cors(call, allow)
                 named = [(key, value) for key, value in message["headers"] if key.lower() != b"x-request-id"]
                 message = {**message, "headers": [*named, *extra]}
             elif head and message["type"] == "http.response.body":
@@ -107,13 +113,32 @@ class _Gate:
             await send(message)
 
         scope = {**scope, "path": path, "state": state, "method": "GET" if head else call.method}
-        if path not in OPEN and not path.startswith(_FILES + "/"):
+        if path not in OPEN and not path.startswith(_FILES + "/") and not _is_preflight(call):
             try:
                 state["principal"] = self._control.admit(call)
             except Fault as fault:
-                await _told(self._control.encode_fault(fault, request_id))(scope, receive, answer)
+                await _told(self._control.encode_fault(fault, request_id, path))(scope, receive, answer)
                 return
-        await self._app(scope, receive, answer)
+        await self._app(scope, self._bounded(receive), answer)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """The body, as long as it is not too long."""
+        most, seen = self._control.max_body, 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > most:
+                raise HTTPException(413, f"The request's body is larger than {most} bytes ([limits] max_body).")
+            return message
+
+        return bounded
+
+
+def _is_preflight(call: Call) -> bool:
+    """A browser asks on its own what a page may send; it never shows a key then."""
+    return call.method == "OPTIONS" and call.header(b"access-control-request-method") is not None
 
 
 def _call(scope: Scope) -> Call:
@@ -123,14 +148,6 @@ def _call(scope: Scope) -> Call:
         headers=tuple((bytes(key), bytes(value)) for key, value in scope["headers"]),
         query=scope["query_string"].decode("latin-1"),
     )
-
-
-def _told(reply: Reply) -> Response:
-    response = Response(reply.body, reply.status)
-    named = {key for key, _ in reply.headers}
-    kept = [(key, value) for key, value in response.raw_headers if key not in named]
-    response.raw_headers = [*kept, *reply.headers]
-    return response
 
 
 def _json(value: object, status: int = 200) -> Response:
@@ -172,7 +189,7 @@ def _fault_of(error: HTTPException, path: str, table: Table) -> Fault:
 
 def _add_faults(app: FastAPI, control: Control) -> None:
     def tell(request: Request, fault: Fault) -> Response:
-        return _told(control.encode_fault(fault, request.state.request_id))
+        return _told(control.encode_fault(fault, request.state.request_id, request.scope["path"]))
 
     async def http(request: Request, error: HTTPException) -> Response:
         allow = _allowed((error.headers or {}).get("Allow", ""))

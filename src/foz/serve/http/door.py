@@ -24,11 +24,11 @@ from foz.canon.fault import BadRequest, Bug, Draining, Fault, NoCapacity
 from foz.canon.identity import Identities
 from foz.canon.request import Operation
 from foz.gateway.pipeline import Gateway
-from foz.ports.skin import Skin
+from foz.ports.skin import Skin, Visit
 from foz.ports.turn import Turn
 from foz.ports.watch import Watch
 from foz.serve.http.exchange import Exchange
-from foz.serve.http.guard import Guard, check_json, request_id
+from foz.serve.http.guard import Guard, check_body, request_id
 from foz.serve.http.routes import Found, Missed, Router
 from foz.wire.http import Call, heard
 
@@ -73,6 +73,10 @@ class House(Struct):
     watch: Watch
     identities: Identities
     limits: Limits
+
+    def whose(self, path: bytes) -> Skin:
+        """In whose words a fault is told at this path."""
+        return self.skins.get(self.router.whose(path), self.fallback)
 
 
 Phase = Literal["head", "body", "busy", "idle", "deaf"]
@@ -352,6 +356,7 @@ class Door(HttpToolsProtocol):
         call = heard(route.method, route.path, self.headers, self._named, body, query)
         id = self.house.identities.new()
         exchange = Exchange(self.transport, self.house.skins[route.skin], request_id(call) or id.hex(), self._finished)
+        exchange.route = route
         exchange.keep_alive = self.parser.should_keep_alive() and not self.house.gateway.services.draining
         if self._old is None:
             self._old = self.parser.get_http_version() == "1.0"
@@ -391,25 +396,25 @@ class Door(HttpToolsProtocol):
                 self.tasks.discard(task)
 
     async def _act(self, exchange: Exchange, found: Found, call: Call, id: bytes) -> None:
-        house, skin, action = self.house, exchange.skin, found.route.action
+        house, skin, route = self.house, exchange.skin, found.route
         try:
             principal = house.guard.admit(skin.key(call), call, skin.name)
-            if action == "list_models":
-                exchange.reply(skin.list_models(house.gateway.models(principal)))
+            visit = Visit(route, call, exchange.request_id, found.model, found.rest)
+            if route.action == "list_models":
+                exchange.reply(skin.list_models(house.gateway.models(principal), visit))
                 return
-            if action == "show_model":
-                exchange.reply(skin.show_model(house.gateway.find(principal, found.model)))
+            if route.action == "show_model":
+                exchange.reply(skin.show_model(house.gateway.find(principal, found.model, skin.source), visit))
                 return
-            check_json(call)
-            operation = _OPERATIONS[action]
+            check_body(call, route.accepts)
             turn = Turn(
                 skin=skin,
-                operation=operation,
-                codec=skin.codec(operation),
+                operation=_OPERATIONS[route.action],
+                codec=skin.codec(visit),
                 body=call.body,
                 headers=call.headers,
                 principal=principal,
-                attribution=skin.attribution(call),
+                attribution=skin.attribution(visit),
                 request_id=exchange.request_id,
                 id=id,
             )
@@ -469,11 +474,12 @@ class Door(HttpToolsProtocol):
         if answering or self.transport.is_closing():
             self._close()
             return
-        self.house.gateway.refuse(self.house.fallback.name, fault)
-        exchange = Exchange(self.transport, self.house.fallback, self.house.identities.new().hex(), _closed)
+        skin = self.house.whose(self.url)
+        self.house.gateway.refuse(skin.name, fault)
+        exchange = Exchange(self.transport, skin, self.house.identities.new().hex(), _closed)
         exchange.keep_alive = False
         exchange.bodiless = bodiless
-        reply = exchange.skin.encode_fault(fault, exchange.request_id)
+        reply = skin.encode_fault(fault, exchange.request_id)
         if allow:
             reply = type(reply)(reply.status, (*reply.headers, (b"allow", allow)), reply.body)
         exchange.reply(reply)

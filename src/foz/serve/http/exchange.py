@@ -4,12 +4,13 @@ import asyncio
 import http
 from collections.abc import Callable
 
-from foz.ports.skin import Skin
+from foz.ports.skin import STREAM, WHOLE, Route, Skin
 from foz.ports.upstream import UpstreamAnswer
 from foz.wire.http import Headers, Reply
 
 _STATUS = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in http.HTTPStatus}
 _WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+_OK = _STATUS[200]
 _CLOSE = b"connection: close\r\n"
 
 
@@ -23,7 +24,7 @@ class Exchange:
 
     __slots__ = (
         "_chunked", "_finished", "_head", "_transport", "bodiless", "cors", "fed_by", "keep_alive", "over", "paused",
-        "request_id", "skin", "started", "task",
+        "request_id", "route", "skin", "started", "task",
     )  # fmt: skip
 
     def __init__(
@@ -34,6 +35,8 @@ class Exchange:
         self._head: bytes | None = None
         self._chunked = True
         self.skin = skin
+        self.route: Route | None = None
+        """What is answered; None where the request came to no route."""
         self.request_id = request_id
         self.keep_alive = True
         self.bodiless = False
@@ -53,7 +56,8 @@ class Exchange:
 
     def whole(self, body: bytes) -> None:
         """A whole answer."""
-        self._send(_WHOLE, body)
+        route = self.route
+        self._send(_WHOLE if route is None or route.whole is WHOLE else _OK + _lines(route.whole), body)
 
     def reply(self, reply: Reply) -> None:
         """A whole answer of any status."""
@@ -83,7 +87,7 @@ class Exchange:
         """A streamed answer begins; its head goes out with the first piece."""
         self.started = True
         self._head = b"HTTP/1.1 200 OK\r\n%s%sx-request-id: %s\r\n%s%s\r\n" % (
-            _lines(self.skin.stream_headers()),
+            _lines(STREAM if self.route is None else self.route.stream),
             self.cors,
             self.request_id.encode("ascii"),
             b"transfer-encoding: chunked\r\n" if self._chunked else b"",
@@ -113,9 +117,12 @@ class Exchange:
 
     def abort(self) -> None:
         """Closes without the last chunk."""
-        if not self.over:
-            self.keep_alive = False
-            self._end()
+        if self.over:
+            return
+        self.keep_alive = False
+        if self._head is not None:  # what was said has no words here, nor has the fault
+            self._transport.write(self._head)
+        self._end()
 
     def _end(self) -> None:
         self.over = True

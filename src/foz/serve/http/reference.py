@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from foz.ports.skin import Route
+from foz.ports.skin import FORM, JSON, Route
 from foz.serve.http.routes import PARAMETER, Table
+from foz.wire.http import Headers
 
 Tree = dict[str, Any]
 """A piece of a JSON document."""
@@ -106,14 +107,28 @@ def _parameters(route: Route) -> list[Tree]:
     return [*named, *(_header(*header) for header in (*route.headers, REQUEST_ID))]
 
 
-def _answers(table: Table, route: Route) -> Tree:
-    content: Tree = {"application/json": {}}
+def _kind(headers: Headers) -> str:
+    """The media type that headers name, without its parameters."""
+    return dict(headers)[b"content-type"].partition(b";")[0].decode()
+
+
+def _answer(table: Table, route: Route) -> Tree:
+    """The whole answer: its schema, and an example where there is one."""
+    is_json = _kind(route.whole) == JSON.decode()
+    told: Tree = {} if is_json else {"schema": {"type": "string"}}
     if route.response_schema:
-        content["application/json"]["schema"] = _reference(table, route, route.response_schema)
+        told["schema"] = _reference(table, route, route.response_schema)
+    if route.answer is not None:
+        told["example"] = msgspec.json.decode(route.answer) if is_json else route.answer.decode()
+    return told
+
+
+def _answers(table: Table, route: Route) -> Tree:
+    content: Tree = {}
     if route.streams:
-        content["text/event-stream"] = {
-            "schema": {"type": "string", "description": "Server-sent events, where the request asks for a stream."}
-        }
+        piecewise = "The answer in pieces as they come, where the request asks for a stream."
+        content[_kind(route.stream)] = {"schema": {"type": "string", "description": piecewise}}
+    content |= {_kind(route.whole): _answer(table, route)}
     failed: Tree = {"description": "What went wrong, in this API's words.", "headers": _told(ANSWERED)}
     if ERROR in table.schemas[route.skin]:
         failed["content"] = {"application/json": {"schema": _reference(table, route, ERROR)}}
@@ -134,13 +149,20 @@ def _operation(table: Table, route: Route) -> Tree:
         operation["description"] = route.description
     operation["parameters"] = _parameters(route)
     if route.request_schema or route.example:
-        media: Tree = {}
-        if route.request_schema:
-            media["schema"] = _reference(table, route, route.request_schema)
-        if route.example:
-            media["example"] = msgspec.json.decode(route.example)
-        operation["requestBody"] = {"required": True, "content": {"application/json": media}}
+        operation["requestBody"] = {"required": True, "content": _bodies(table, route)}
     return operation
+
+
+def _bodies(table: Table, route: Route) -> Tree:
+    media: Tree = {}
+    if route.request_schema:
+        media["schema"] = _reference(table, route, route.request_schema)
+    if route.example:
+        media["example"] = msgspec.json.decode(route.example)
+    bodies: Tree = {"application/json": media}
+    if route.form_schema:
+        bodies[FORM.decode()] = {"schema": _reference(table, route, route.form_schema)}
+    return bodies
 
 
 def document(own: Tree, table: Table) -> Tree:

@@ -38,6 +38,11 @@ class Face(Protocol):
     """What the table needs of a skin."""
 
     @property
+    def roots(self) -> tuple[str, ...]:
+        """Paths under which faults are told in its words."""
+        ...
+
+    @property
     def name(self) -> str:
         """The skin's name."""
         ...
@@ -73,6 +78,8 @@ class Missed(Struct, frozen=True):
 
 
 NOWHERE = Missed(404)
+_ENDS = frozenset({b"", b"/", b"?"})
+"""What may follow a root."""
 
 
 class _Broken(ValueError):
@@ -164,8 +171,10 @@ class _Template:
 class Router:
     """From method and path to a route."""
 
-    def __init__(self, routes: Iterable[Route], reserved: Iterable[str] = ()) -> None:
-        """Raises ValueError where two routes claim the same method and path."""
+    def __init__(
+        self, routes: Iterable[Route], reserved: Iterable[str] = (), roots: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """`roots` are paths and whose they are. Raises ValueError where two routes claim the same method and path."""
         fixed: dict[bytes, _Methods] = {}
         templates: dict[str, _Template] = {}
         for route in routes:
@@ -178,6 +187,7 @@ class Router:
         self._fixed = fixed
         self._templates = sorted(templates.values(), key=lambda template: template.weight, reverse=True)
         self._reserved = tuple(path.encode() for path in reserved)
+        self._roots = sorted(((root.encode(), skin) for root, skin in roots), key=lambda one: len(one[0]), reverse=True)
         self._hot = {
             (method, path): Found(route)
             for path, methods in fixed.items()
@@ -187,6 +197,13 @@ class Router:
     def find(self, method: bytes, path: bytes) -> Found | Missed:
         """`path` as it came, without the query."""
         return self._hot.get((method, path)) or self._search(method, path)
+
+    def whose(self, path: bytes) -> str:
+        """The skin that the longest root of this path belongs to; empty where it is nobody's."""
+        for root, skin in self._roots:
+            if path.startswith(root) and path[len(root) : len(root) + 1] in _ENDS:
+                return skin
+        return ""
 
     def _search(self, method: bytes, path: bytes) -> Found | Missed:
         if path.endswith(b"/"):
@@ -216,8 +233,12 @@ class Table:
     __slots__ = ("router", "routes", "schemas")
 
     def __init__(self, faces: Iterable[Face], reserved: Iterable[str] = ()) -> None:
-        """Raises ValueError where two routes claim the same method and path."""
+        """Raises ValueError where two routes claim one method and path, or one is not under its skin's roots."""
         faces = tuple(faces)
         self.routes = tuple(route for face in faces for route in face.routes)
         self.schemas = {face.name: face.schemas() for face in faces}
-        self.router = Router(self.routes, reserved)
+        roots = [(root, face.name) for face in faces for root in face.roots]
+        self.router = Router(self.routes, reserved, roots)
+        for route in self.routes:
+            if self.router.whose(route.path.encode()) != route.skin:
+                raise ValueError(f"{route.method} {route.path} is under no root of the skin {route.skin}")

@@ -1,0 +1,31 @@
+"""
+Every skin of a process, made from its settings, and the endpoints that it has beside inference.
+
+A skin is one line here; so are its endpoints: a router made by a module of `serve/http/faces/`.
+"""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from msgspec import Struct
+
+from foz.config.settings import Settings
+from foz.ports.skin import Skin
+from foz.serve.http.desk import Desk
+from foz.skins.openai import OpenAISkin
+
+
+class Face(Struct, frozen=True):
+    """A skin, and what it has on the control plane."""
+
+    skin: Skin
+    router: Callable[[Desk], APIRouter] | None = None
+
+
+FACES: tuple[Callable[[Settings], Face], ...] = (lambda _: Face(OpenAISkin()),)
+"""All skins. The first one's words are the house's own, for paths that are nobody's."""
+
+
+def faces(settings: Settings) -> tuple[Face, ...]:
+    """The faces of a process with these settings."""
+    return tuple(make(settings) for make in FACES)

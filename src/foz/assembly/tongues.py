@@ -1,0 +1,43 @@
+"""
+The one place where a provider's row meets code: by its dialect the codecs and the reader of its list of models, by its
+`auth` and its quirks what stands around its upstream. A dialect is one line of TONGUES, a wrapper one of WRAPPERS.
+"""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from foz.canon.request import Operation
+from foz.config.bind import Provider
+from foz.dialects.openai.chat.asking import manner_of
+from foz.dialects.openai.listing import read_list
+from foz.dialects.openai.speech import speech
+from foz.ports.clock import Clock
+from foz.ports.codec import Speech
+from foz.ports.upstream import Upstream
+from foz.providers.row import Dialect, ProviderRow
+
+
+class Tongue(Struct, frozen=True):
+    """How providers of one dialect are spoken to."""
+
+    speech: Callable[[ProviderRow], Mapping[Operation, Speech]]
+    read_list: Callable[[bytes], list[str]]
+    """The models that a list names, from the answer to GET of the row's `models`. Raises DecodeError."""
+
+
+TONGUES: Mapping[Dialect, Tongue] = {
+    "openai": Tongue(lambda row: speech(manner_of(row.quirks)), read_list),
+}
+
+Wrap = Callable[[Upstream, Provider, Clock], Upstream]
+WRAPPERS: Mapping[str, Wrap] = {}
+"""By a row's `auth` or one of its quirks: what its upstream is put into, such as a signer of each call."""
+
+
+def wrapped(upstream: Upstream, provider: Provider, clock: Clock) -> Upstream:
+    """The upstream in all that its row asks for, the quirks' in their order around that of `auth`."""
+    for word in (provider.row.auth, *provider.row.quirks):
+        if word in WRAPPERS:
+            upstream = WRAPPERS[word](upstream, provider, clock)
+    return upstream
