@@ -207,13 +207,14 @@ class Run:
     async def _stream(self, answer: UpstreamAnswer, road: RelayStream) -> None:
         tally = self._tally = road.tally
         caller = self._caller
+        feed, write = road.feed, caller.write
         held: list[bytes] = []
 
         def sink(chunk: bytes) -> None:
-            piece = road.feed(chunk)
+            piece = feed(chunk)
             if self._committed:
                 if piece:
-                    caller.write(piece)
+                    write(piece)
                 return
             held.append(piece)
             if len(held) > MOST_HELD:

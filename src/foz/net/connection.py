@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from foz.canon.fault import Cut, Down, Fault, Garbled, Timeout
 from foz.canon.model import Patience
+from foz.net.watch import TICK
 from foz.ports.watch import Watch
 from foz.wire.http import Headers, Reply
 
@@ -35,17 +36,18 @@ class Answer:
     """Implements `ports.upstream.UpstreamAnswer`."""
 
     __slots__ = (
-        "_connection", "_done", "_fault", "_pieces", "_room", "_sink", "_size", "_waiter", "headers", "status",
+        "_connection", "_done", "_fault", "_pieces", "_room", "_size", "_waiter", "headers", "sink", "status",
     )  # fmt: skip
 
     def __init__(self, connection: "Connection", status: int, headers: Headers) -> None:
         self.status = status
         self.headers = headers
         self._connection: Connection | None = connection
+        self.sink: Callable[[bytes], None] | None = None
+        """Who takes what arrives; what it raises ends the answer."""
         self._pieces: list[bytes] = []
         self._size = 0
         self._room = EARLY_ROOM
-        self._sink: Callable[[bytes], None] | None = None
         self._done = False
         self._fault: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -62,7 +64,7 @@ class Answer:
 
     async def pour(self, sink: Callable[[bytes], None]) -> None:
         """Hands each piece to the sink until the end."""
-        self._sink = sink
+        self.sink = sink
         if self._pieces:
             early, self._pieces = b"".join(self._pieces), []
             sink(early)
@@ -88,11 +90,8 @@ class Answer:
     def _too_long(self) -> Garbled:
         return Garbled(f"the answer is longer than {self._room} bytes")
 
-    def feed(self, piece: bytes) -> None:
-        """A piece has arrived; what the sink raises ends the answer."""
-        if self._sink is not None:
-            self._sink(piece)
-            return
+    def keep(self, piece: bytes) -> None:
+        """A piece has arrived that nobody takes yet."""
         self._pieces.append(piece)
         self._size += len(piece)
         if self._size > self._room:
@@ -107,7 +106,7 @@ class Answer:
             return
         self._done = True
         self._fault = fault
-        self._sink = None
+        self.sink = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -161,6 +160,8 @@ class Connection(asyncio.Protocol):
         """How much came since the last piece of a body: a head, a trailer, or what a chunk is wrapped in."""
         self._total = inf
         self._idle = inf
+        self._heard = 0.0
+        """When the last piece came, by the watch's clock."""
         self._held = 0
         self._complete = True
         self._keep = False
@@ -233,6 +234,10 @@ class Connection(asyncio.Protocol):
         if self._complete:
             self.abort()
             return
+        by = min(self._total, self._heard + self._idle + TICK)
+        if self._answer is not None and not self._held and by >= self.loop.time():
+            self.deadline = by  # pieces only note when they came
+            return
         where = "its first byte" if self._answer is None else "more of its answer"
         if self.loop.time() >= self._total:
             where = "the end of its answer"
@@ -283,29 +288,27 @@ class Connection(asyncio.Protocol):
             self._keep = False  # nobody asked for what follows: this connection cannot be trusted any more
             if self._answer is None:
                 self.abort()
-        if self._complete:
-            self.deadline = inf
-        elif self._answer is not None and not self._held:
-            self.deadline = self._by()
-        if self._read:
-            self._hand_over()
-        else:
+        read = self._read
+        if not read:
             self._bare += len(data)
             if self._bare > MAX_HEAD:
                 self._fail(Garbled(f"more than {MAX_HEAD} bytes of the answer are a head or a trailer"))
-        if self._complete and self._answer is not None:
-            self._answer.finish(None)
-
-    def _hand_over(self) -> None:
-        read = self._read
-        piece = read[0] if len(read) == 1 else b"".join(read)
-        read.clear()
-        self._bare = 0
-        if self._answer is not None:
-            try:
-                self._answer.feed(piece)
-            except Fault as fault:
-                self._fail(fault)
+        else:
+            piece = read[0] if len(read) == 1 else b"".join(read)
+            read.clear()
+            self._bare = 0
+            answer = self._answer
+            if answer is not None:
+                try:
+                    (answer.sink or answer.keep)(piece)
+                except Fault as fault:
+                    self._fail(fault)
+        if self._complete:
+            self.deadline = inf
+            if self._answer is not None:
+                self._answer.finish(None)
+        else:
+            self._heard = self._watch.now
 
     # -- the parser's side -------------------------------------------------
 
@@ -325,6 +328,7 @@ class Connection(asyncio.Protocol):
         if status < FINAL or head is None or head.done():
             return
         self._head = None
+        self.deadline = self._by()
         self._answer = answer = Answer(self, status, tuple(self._headers))
         head.set_result(answer)
 

@@ -17,6 +17,8 @@ class TickingWatch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.now = loop.time()
+        """The loop's time at the last tick."""
         self._waiting: set[Waiting] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -32,7 +34,7 @@ class TickingWatch:
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(TICK, self._tick) if self._waiting else None
-        now = self._loop.time()
+        self.now = now = self._loop.time()
         for waiting in [waiting for waiting in self._waiting if waiting.deadline < now]:
             self._loop.call_soon(self._expire, waiting)  # each on its own: a defect of one is not the others'
 

@@ -16,6 +16,9 @@ class Waiting(Protocol):
 class Watch(Protocol):
     """Who waits. A deadline that moves costs an assignment, nothing else."""
 
+    now: float
+    """The loop's time, up to a tick late."""
+
     def add(self, waiting: Waiting) -> None:
         """Looks at it from now on."""
         ...

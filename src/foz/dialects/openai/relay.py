@@ -4,8 +4,10 @@ Where caller and upstream both speak this dialect: the bytes pass, and are looke
 A stream's chunks all begin alike (`{"id":..,"object":..,"created":..,"model":"x"`). That head is learned from the first
 frame, proven to be whole members of the top level, and swapped by slicing where a later
 frame begins with it. Whatever does not begin so is learned again, or taken apart and put together:
-slower, never wrong. Every frame is decoded once, with a schema that only has what the ledger asks: the operation's
-`Lens`.
+slower, never wrong. A frame is decoded once, with a schema that only has what the ledger asks: the operation's
+`Lens`. Most frames differ from the one before only in the words they bring, one string without a quote or an escape:
+what stands before and after the words is learned from a decoded frame (`_learn_words`), and a frame that is the same
+but for them needs no decoding.
 """
 
 import re
@@ -37,6 +39,13 @@ _FLAT = re.compile(rb"\{[^][{}\\]*")
 _USAGE_ASKED = Raw(b'{"include_usage":true}')
 _NO_USAGE = b',"usage":null'
 _FILLER = b',"obfuscation":"'
+_PLAIN = re.compile(rb'[^"\\\x00-\x1f]+')
+"""The inside of a JSON string that says itself; `feed` proves that it is UTF-8."""
+NOTHING: tuple[bytes, ...] = ()
+"""No bytes begin with any of these."""
+PROBE = b"other words"
+LESSONS = 32
+"""How often one stream tries to learn what stands around its words: some put something new into every frame."""
 SAME_NAMES: Mapping[str, str] = {}
 
 
@@ -63,12 +72,14 @@ class Glance(Struct, Generic[C]):
 class Lens(Generic[C]):
     """How one operation's answers are looked at."""
 
-    __slots__ = ("decode", "weigh")
+    __slots__ = ("decode", "opening", "weigh")
 
-    def __init__(self, decoder: "msgspec.json.Decoder[Glance[C]]", weigh: Callable[[C], int]) -> None:
+    def __init__(self, decoder: "msgspec.json.Decoder[Glance[C]]", weigh: Callable[[C], int], words: bytes) -> None:
         self.decode = decoder.decode
         self.weigh = weigh
         """Characters of content in a choice, or in its piece of a chunk; -1 where it says nothing."""
+        self.opening = b'"%b":"' % words
+        """What stands before the words of a chunk."""
 
 
 @lru_cache(maxsize=1024)
@@ -94,6 +105,18 @@ def head_of(data: bytes, model: str) -> bytes | None:
             if _FLAT.fullmatch(before) and not before.count(b'"') & 1:
                 return data[: at + len(written)]
     return None
+
+
+def around(data: bytes, opening: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """
+    What stands before, in and after the one string that this key has in some JSON; None where there is none, more than
+    one, or one with an escape. The key's quotes cannot be inside another string: they would be escaped there.
+    """
+    start = data.find(opening) + len(opening)
+    end = data.find(b'"', start)
+    if start < len(opening) or end < 0 or data.find(opening, end) >= 0 or not _PLAIN.fullmatch(data, start, end):
+        return None
+    return data[:start], data[start:end], data[end:]
 
 
 def take_apart(data: bytes, model: str | None, *, without_usage: bool = False) -> bytes:
@@ -126,8 +149,8 @@ class PassingStream(Generic[C]):
     """One stream passing through. Implements `ports.codec.RelayStream`."""
 
     __slots__ = (
-        "_begun", "_closed", "_done", "_fault", "_frames", "_head", "_lens", "_model", "_new_head", "_open",
-        "_shows_usage", "tally",
+        "_after", "_before", "_begun", "_closed", "_done", "_fault", "_frames", "_head", "_lens", "_lessons", "_model",
+        "_new_after", "_new_before", "_new_head", "_open", "_shows_usage", "tally",
     )  # fmt: skip
 
     def __init__(self, ask: Ask, lens: Lens[C]) -> None:
@@ -136,6 +159,10 @@ class PassingStream(Generic[C]):
         self._model = ask.model
         self._shows_usage = ask.wants_usage
         self._frames = sse.Decoder()
+        self._before: bytes | tuple[bytes, ...] = NOTHING
+        self._after = self._new_before = self._new_after = b""
+        """What stands around the words in a chunk of one frame, and what stands there instead for the caller."""
+        self._lessons = LESSONS
         self._head = self._new_head = UNKNOWN
         self._open: set[int] = set()
         self._closed: set[int] = set()
@@ -148,6 +175,23 @@ class PassingStream(Generic[C]):
         What the caller gets of this chunk. A fault that comes with good frames before it in one chunk
         is raised by the next call, so that it does not matter how the network cuts the stream.
         """
+        if chunk.startswith(self._before) and chunk.endswith(self._after):
+            start, end = len(self._before), len(chunk) - len(self._after)
+            if _PLAIN.fullmatch(chunk, start, end):
+                words = chunk[start:end]
+                tally = self.tally
+                try:
+                    tally.content += len(words.decode())
+                except UnicodeDecodeError:
+                    pass
+                else:
+                    tally.pieces += 1
+                    before = self._new_before
+                    return before + words + self._new_after if before else chunk
+        return self._take(chunk)
+
+    def _take(self, chunk: bytes) -> bytes:
+        """A chunk of any shape."""
         if self._fault is not None:
             raise self._fault
         if chunk[-2:] == b"\n\n" and chunk.find(b"\r") < 0 and not self._frames.pending:
@@ -160,6 +204,7 @@ class PassingStream(Generic[C]):
                 plain = [block[6:] for block in blocks if block[:6] == b"data: "]
                 if lines == LINES_OF_FRAME * len(plain) == LINES_OF_FRAME * len(blocks):
                     return self._pass_all(plain, chunk)
+        self._before = NOTHING  # a chunk that is one frame stands for itself only while nothing is pending
         try:
             frames = self._frames.feed(chunk)
         except sse.TooLong as error:
@@ -186,8 +231,10 @@ class PassingStream(Generic[C]):
         try:
             piece = self._pass(data)
         except Fault as fault:
-            self._fault = fault
+            self._fail(fault)
             raise
+        if self._lessons:
+            self._learn_words(data, piece)
         if piece is data and piece:
             return chunk
         return b"data: %b\n\n" % piece if piece else b""
@@ -202,7 +249,7 @@ class PassingStream(Generic[C]):
             try:
                 piece = self._pass(data)
             except Fault as fault:
-                self._fault = fault
+                self._fail(fault)
                 if not passed:
                     raise
                 chunk = None
@@ -219,6 +266,7 @@ class PassingStream(Generic[C]):
             if not self._begun and not self._closed:
                 raise garbled("stream", "it ended before it began")
             self._done = self.tally.finished = True
+            self._before = NOTHING
             return b""
         try:
             glance = self._lens.decode(data)
@@ -240,6 +288,33 @@ class PassingStream(Generic[C]):
         if not strip and data.startswith(self._head):
             return self._new_head + data[len(self._head) :]
         return self._restore(data, glance.model, strip=strip)
+
+    def _fail(self, fault: Fault) -> None:
+        self._fault = fault
+        self._before = NOTHING
+
+    def _learn_words(self, data: bytes, piece: bytes) -> None:
+        """
+        Takes a frame that passed as the pattern of those to come, where it is certain that its words alone could
+        differ: they are one string, said once, and with others in their place the frame is decoded to these others.
+        """
+        opening = self._lens.opening
+        cut = around(data, opening)
+        new = cut if piece is data else around(piece, opening)
+        if cut is None or new is None or cut[1] != new[1]:
+            return
+        self._lessons -= 1
+        before, words, after = cut
+        for others in (words, PROBE):
+            glance = self._lens.decode(before + others + after)
+            if not glance.choices or len(glance.choices) != 1:
+                return
+            choice = glance.choices[0]
+            known = (choice.index or 0) in self._open and not choice.finish_reason
+            if not known or self._lens.weigh(choice) != len(others.decode()):
+                return
+        self._before, self._after = b"data: " + before, after + b"\n\n"
+        self._new_before, self._new_after = (b"", b"") if piece is data else (b"data: " + new[0], new[2] + b"\n\n")
 
     def _restore(self, data: bytes, model: str | None, *, strip: bool) -> bytes:
         """The frame with the public name in it."""

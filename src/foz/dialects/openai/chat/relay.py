@@ -63,7 +63,7 @@ def _weigh_call(called: _Called | None) -> int:
     return 0 if called is None else len(called.name or "") + len(called.arguments or "")
 
 
-LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh_choice)
+LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh_choice, b"content")
 _OLD_LIMIT = {"max_completion_tokens": "max_tokens"}
 
 

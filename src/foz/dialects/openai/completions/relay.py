@@ -14,7 +14,7 @@ def _weigh(choice: _Choice) -> int:
     return len(choice.text) if choice.text else -1
 
 
-LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh)
+LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh, b"text")
 
 
 class CompletionRelay(Relay[_Choice]):
