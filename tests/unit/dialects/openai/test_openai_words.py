@@ -108,6 +108,16 @@ def test_a_frame_that_has_begun_is_not_overlooked() -> None:
         stream.feed(chunks[4])
 
 
+def test_nothing_follows_the_end() -> None:
+    """After the upstream's terminal frame nothing more is passed or counted, alike or not."""
+    alike = b"data: %b\n\n" % msgspec.json.encode(frame("word"))
+    stream = CHAT.stream(ask("public", shows_usage=True))
+    passed = [stream.feed(chunk) for chunk in (alike, alike, b"data: [DONE]\n\n", alike)]
+
+    assert passed[2:] == [b"", b""]
+    assert stream.tally.pieces == 2
+
+
 def test_a_stream_that_is_never_alike_is_still_right() -> None:
     """After more new patterns than a stream may learn from, what passes is still exact."""
     stream = CHAT.stream(ask("public", shows_usage=True))
