@@ -1,0 +1,113 @@
+"""Oracle's own SDK judges our signatures, and speaks with the fake of Oracle's API over a real socket."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from foz.providers.auth.oci_config import profile
+from foz.providers.auth.oci_signing import OciKey, load_key, sign, token_id
+from foz.testing.oracle.process import Account, make_account, start_oracle
+from foz.testing.process import Upstream, clean_environment
+
+SDK = Path(sys.prefix) / "sdk/oci"
+PROGRAM = Path(__file__).with_name("oci_sdk.py")
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
+    return make_account(tmp_path_factory.mktemp("account"))
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory: pytest.TempPathFactory, account: Account) -> Iterator[Upstream]:
+    with start_oracle(tmp_path_factory.mktemp("oracle"), account) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def facts(upstream: Upstream, account: Account) -> dict[str, Any]:
+    assert SDK.is_dir(), f"{SDK} is not there: `scripts/setup.sh test` installs it"
+    environment = clean_environment({"HOME": str(upstream.folder)})
+    environment["PYTHONPATH"] = f"{SDK}:{environment['PYTHONPATH']}"
+    ran = subprocess.run(
+        [sys.executable, str(PROGRAM), str(account.config), upstream.url],
+        env=environment, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr.decode()
+    said: dict[str, Any] = msgspec.json.decode(ran.stdout)
+    return said
+
+
+def _key(account: Account, name: str) -> OciKey:
+    """As the gateway makes it from a profile."""
+    one = profile(account.config.read_text(), name, "config")
+    key = load_key(Path(one.key_file).read_bytes(), one.pass_phrase, one.key_file)
+    if one.security_token_file:
+        return OciKey(token_id(Path(one.security_token_file).read_text()), key)
+    return OciKey(one.key_id, key)
+
+
+def test_our_signatures_are_the_sdks(facts: dict[str, Any], account: Account) -> None:
+    """For each profile, method, path and body our headers are byte for byte those of Oracle's own signer."""
+    assert len(facts["signatures"]) == 15
+    for asked in facts["signatures"]:
+        key = _key(account, asked["profile"])
+        body, date = asked["body"].encode(), "Thu, 05 Jan 2014 21:31:40 GMT"
+        ours = dict(sign(key, asked["method"], asked["path"], "inference.example.com", body, date))
+
+        assert ours[b"authorization"].decode() == asked["authorization"]
+        digest = ours.get(b"x-content-sha256")
+        assert (digest.decode() if digest else None) == asked["digest"]
+
+
+def test_the_sdk_takes_generic_answers(facts: dict[str, Any]) -> None:
+    """A GENERIC answer is the same whole and streamed, with usage after the finish event and calls told apart."""
+    told = facts["generic"]
+
+    assert (told["format"], told["model"], told["finish"]) == ("GENERIC", "meta.llama-3.3-70b-instruct", "stop")
+    assert "Olá 🌊" in told["text"]
+    assert told["streamed"] == told["text"]
+    assert told["after_finish"] == ["usage"]
+    assert told["streamed_usage"] == told["usage"] > 2
+    assert [name for name, _ in told["calls"]] == told["opened"] == ["weather", "weather"]
+
+
+def test_the_sdk_takes_cohere_answers(facts: dict[str, Any]) -> None:
+    """A COHERE answer says its whole text again at the end of its stream."""
+    told = facts["cohere"]
+
+    assert (told["format"], told["finish"]) == ("COHERE", "COMPLETE")
+    assert told["streamed"] == told["restated"] == told["text"]
+    assert told["usage"] > 2
+
+
+def test_the_sdk_takes_cohere2_answers(facts: dict[str, Any]) -> None:
+    """A COHEREV2 answer is a message of parts."""
+    told = facts["cohere2"]
+
+    assert (told["format"], told["finish"]) == ("COHEREV2", "COMPLETE")
+    assert "Hello there" in told["text"]
+
+
+def test_the_sdk_takes_embeddings(facts: dict[str, Any]) -> None:
+    """Two texts are two vectors."""
+    assert facts["embeddings"] == {"vectors": 2, "dimensions": facts["embeddings"]["dimensions"], "differ": True}
+    assert facts["embeddings"]["dimensions"] > 1
+
+
+def test_the_sdk_takes_errors(facts: dict[str, Any]) -> None:
+    """Each status is raised with its code; a model that there is not is a 404 whose code is its status once more."""
+    told = [(error["status"], error["code"]) for error in facts["errors"]]
+
+    assert told[:-1] == [(status, f"Code{status}") for status in (400, 401, 404, 409, 429, 500)]
+    assert told[-1] == (404, "404")
+
+
+def test_a_session_token_signs_too(facts: dict[str, Any]) -> None:
+    """A profile with a token file is let in by its token."""
+    assert facts["by_token"] == facts["cohere"]["text"]
