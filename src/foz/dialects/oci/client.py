@@ -67,4 +67,3 @@ class ChatClient:
     def decode_fault(self, reply: Reply) -> Fault:
         """What a non-2xx answer means."""
         return decode_fault(reply)
-
