@@ -10,12 +10,14 @@ import tomllib
 from fnmatch import translate
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import msgspec
 
 from foz.canon.model import Capability, Profile
 from foz.canon.request import Operation
 from foz.dialects.huggingface.kind import Kind
+from foz.dialects.openai.chat.thinking import Habits, Thinking
 
 ANYTHING = Profile()
 
@@ -30,6 +32,10 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_output: int | None = None
     prompt: Kind | None = None
     """How a conversation is folded into a prompt where the model is asked at an endpoint that only continues text."""
+    thinking: Thinking | None = None
+    """How it is told to think where the server leaves that to the request."""
+    embedding: dict[str, Any] = {}
+    """Fields of requests for embeddings that it needs and callers may not say."""
 
 
 UNKNOWN = Family(match=())
@@ -74,3 +80,14 @@ def profile(model: str) -> Profile:
     if known is UNKNOWN:
         return ANYTHING
     return Profile(known.operations, frozenset(lack.value for lack in known.lacks), known.context, known.max_output)
+
+
+def habits(model: str) -> Habits:
+    """What the model's family wants said to it."""
+    known = family(model)
+    return Habits(known.thinking, known.embedding)
+
+
+def kind(model: str) -> Kind | None:
+    """How conversations become prompts of the model, where it is of a family from before chat templates."""
+    return None if ":" in model else family(model).prompt  # a suffix names a provider of the router's

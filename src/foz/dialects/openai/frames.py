@@ -41,7 +41,10 @@ def data_of(frame: sse.Frame) -> bytes:
 class Reader(Protocol):
     """One answer while it comes in."""
 
-    done: bool
+    @property
+    def done(self) -> bool:
+        """Whether all was said."""
+        ...
 
     @property
     def complete(self) -> bool:

@@ -15,6 +15,7 @@ from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampli
 from foz.canon.tool import ToolChoice, ToolSpec
 from foz.dialects.openai.chat import schema
 from foz.dialects.openai.chat.messages import Wire, hear_messages, say_messages
+from foz.dialects.openai.chat.thinking import Thinking, with_fields, with_words
 from foz.dialects.openai.fields import extras
 from foz.dialects.openai.frames import DIALECT
 from foz.wire import json
@@ -39,6 +40,10 @@ class Manner(Struct, frozen=True):
     `max_completion_tokens`."""
     with_reasoning: bool = True
     """Whether an assistant's message may hold `reasoning_content`."""
+    root: str = ""
+    """Where its paths begin, where that is not where the provider's URL ends."""
+    thinking: Thinking | None = None
+    """How the family of this model is told to think; else by `reasoning_effort`."""
 
 
 MANNER = Manner()
@@ -166,9 +171,11 @@ def _hear_effort(effort: str | None) -> ReasoningWish | None:
 
 def say(request: ChatRequest, model: str, manner: Manner = MANNER) -> Wire:
     """The body for an upstream. Raises Unsupported."""
+    thinking = manner.thinking
+    messages = request.messages if thinking is None else with_words(request, thinking)
     said: Wire = {
         "model": model,
-        "messages": say_messages(request.messages, with_reasoning=manner.with_reasoning),
+        "messages": say_messages(messages, with_reasoning=manner.with_reasoning),
         **_say_sampling(request.sampling),
         **_say_tools(request),
         **_say_limits(request, manner),
@@ -190,7 +197,7 @@ def say(request: ChatRequest, model: str, manner: Manner = MANNER) -> Wire:
     for name, raw in request.vendor.get(DIALECT, {}).items():
         if name not in MARKS:
             said.setdefault(name, raw)
-    return said
+    return said if thinking is None else with_fields(said, request.reasoning, thinking)
 
 
 def _say_sampling(sampling: Sampling) -> Wire:

@@ -71,4 +71,4 @@ class ChatRelay(Relay[_Choice]):
     """Implements `ports.codec.RelayCodec`, for one manner of this dialect."""
 
     def __init__(self, manner: Manner = MANNER) -> None:
-        super().__init__(PATH, LENS, _OLD_LIMIT if manner.limit == "max_tokens" else SAME_NAMES)
+        super().__init__(manner.root + PATH, LENS, _OLD_LIMIT if manner.limit == "max_tokens" else SAME_NAMES)

@@ -1,5 +1,7 @@
 """`/embeddings` as we speak it to upstreams. Whatever form was asked for, the one that comes is read."""
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -16,6 +18,7 @@ from foz.wire import json
 from foz.wire.http import Call, Reply
 
 PATH = "/embeddings"
+NOTHING_MORE: Mapping[str, object] = {}
 _TOP = frozenset({"object", "data", "model", "usage", "error"})
 
 
@@ -59,7 +62,10 @@ def _in_order(items: list[_Item]) -> list[_Item]:
 
 
 class EmbeddingClient:
-    """Implements `ports.codec.ClientCodec`."""
+    """Implements `ports.codec.ClientCodec`. `fields` are said where the caller does not say them."""
+
+    def __init__(self, fields: Mapping[str, object] = NOTHING_MORE) -> None:
+        self._fields = fields
 
     def encode_request(self, request: Request, model: str) -> Call:
         """`model` is the upstream's name."""
@@ -76,6 +82,8 @@ class EmbeddingClient:
             said["user"] = request.user
         for name, raw in request.vendor.get(DIALECT, {}).items():
             said.setdefault(name, raw)
+        for name, value in self._fields.items():
+            said.setdefault(name, value)
         return call(PATH, json.encode(said))
 
     def decode_response(self, reply: Reply) -> EmbedResponse:
