@@ -1,0 +1,61 @@
+"""What upstreams around upstreams share: an answer that was read already, and what is left of a call's time."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from foz.canon.fault import Garbled
+from foz.canon.model import Patience
+from foz.ports.upstream import UpstreamAnswer
+from foz.wire.http import Reply
+
+MAX_LOOK = 64 * 1024
+"""More of an answer that is only looked at is not read."""
+
+
+class KeptAnswer:
+    """Implements `ports.upstream.UpstreamAnswer` of a whole one."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
+
+    async def whole(self, limit: int) -> Reply:
+        """All of it."""
+        if len(self._reply.body) > limit:
+            raise Garbled(f"the answer is longer than {limit} bytes")
+        return self._reply
+
+    async def pour(self, sink: Callable[[bytes], None]) -> None:
+        """All of it at once."""
+        if self._reply.body:
+            sink(self._reply.body)
+
+    def pause(self) -> None:
+        """There is nothing to hold back."""
+
+    def resume(self) -> None:
+        """There is nothing to go on with."""
+
+    def close(self) -> None:
+        """It is closed."""
+
+
+async def looked(answer: UpstreamAnswer) -> Reply:
+    """An answer that is short, whole, and its connection free again."""
+    try:
+        return await answer.whole(MAX_LOOK)
+    finally:
+        answer.close()
+
+
+def shortened(patience: Patience, left: float) -> Patience:
+    """The patience of a call of whose time so much is left."""
+    return msgspec.structs.replace(
+        patience,
+        connect=min(patience.connect, left),
+        first_byte=min(patience.first_byte, left),
+        idle=min(patience.idle, left),
+        total=left,
+    )
