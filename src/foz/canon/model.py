@@ -50,6 +50,13 @@ class Patience(Struct, frozen=True):
     idle: float = 60.0
     total: float = 600.0
 
+    def within(self, seconds: float) -> "Patience":
+        """No more than so many seconds of any of it."""
+        left = max(seconds, 0.0)
+        return Patience(
+            min(self.connect, left), min(self.first_byte, left), min(self.idle, left), min(self.total, left)
+        )
+
 
 class Target(Struct, frozen=True, dict=True):
     """One way to serve a model: a provider and what it calls the model."""

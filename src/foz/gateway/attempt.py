@@ -162,7 +162,10 @@ class Run:
             client = speech.asking(request, target.model) or client
             call = client.encode_request(request, target.model)
         self._sent = True
-        answer = await line.upstream.send(call, target.patience, line.along(turn.headers, turn.request_id))
+        patience = target.patience
+        if ask.seconds is not None:
+            patience = patience.within(ask.seconds - (services.clock.monotonic() - self._began))
+        answer = await line.upstream.send(call, patience, line.along(turn.headers, turn.request_id))
         self._status = answer.status
         self._caller.feed_from(answer)
         try:

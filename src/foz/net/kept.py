@@ -1,11 +1,8 @@
-"""What upstreams around upstreams share: an answer that was read already, and what is left of a call's time."""
+"""What upstreams around upstreams share: an answer that was read already."""
 
 from collections.abc import Callable
 
-import msgspec
-
 from foz.canon.fault import Garbled
-from foz.canon.model import Patience
 from foz.ports.upstream import UpstreamAnswer
 from foz.wire.http import Reply
 
@@ -48,14 +45,3 @@ async def looked(answer: UpstreamAnswer) -> Reply:
         return await answer.whole(MAX_LOOK)
     finally:
         answer.close()
-
-
-def shortened(patience: Patience, left: float) -> Patience:
-    """The patience of a call of whose time so much is left."""
-    return msgspec.structs.replace(
-        patience,
-        connect=min(patience.connect, left),
-        first_byte=min(patience.first_byte, left),
-        idle=min(patience.idle, left),
-        total=left,
-    )

@@ -7,7 +7,7 @@ import re
 
 from foz.canon.fault import Down, Garbled, Timeout
 from foz.canon.model import Patience
-from foz.net.kept import looked, shortened
+from foz.net.kept import looked
 from foz.ports.clock import Clock
 from foz.ports.upstream import Upstream, UpstreamAnswer
 from foz.wire.http import Call, Headers
@@ -58,7 +58,7 @@ class Polling:
         held = (b"nvcf-poll-seconds", b"%d" % max(1, min(HOLD, int(left))))
         accept = tuple(header for header in call.headers if header[0] == b"accept")
         question = Call("GET", f"/{id.decode()}", (*accept, held))
-        answer = await self._statuses.send(question, shortened(patience, left), along)
+        answer = await self._statuses.send(question, patience.within(left), along)
         if answer.status == PUT_OFF:
             rest = PAUSE - (self._clock.monotonic() - began)
             if rest > 0:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from foz.canon.fault import Timeout
 from foz.canon.model import Patience
-from foz.net.kept import KeptAnswer, looked, shortened
+from foz.net.kept import KeptAnswer, looked
 from foz.ports.clock import Clock
 from foz.ports.upstream import Upstream, UpstreamAnswer
 from foz.wire.http import Call, Headers, Reply
@@ -33,7 +33,7 @@ class Waking:
         began = self._clock.monotonic()
         left = patience.total
         while True:
-            answer = await self._upstream.send(call, shortened(patience, left), along)
+            answer = await self._upstream.send(call, patience.within(left), along)
             if answer.status != ASLEEP:
                 return answer
             reply = await looked(answer)

@@ -11,6 +11,7 @@ from foz.canon.model import Placement, Profile, Target
 from foz.canon.money import FREE, Rates
 from foz.canon.request import Operation, Request
 from foz.canon.usage import Usage
+from foz.gateway.attempt import Run
 from foz.gateway.health import BreakerPolicy
 from foz.gateway.retry import RetryPolicy
 from foz.gateway.services import Policy
@@ -495,5 +496,21 @@ def test_a_model_may_be_spoken_to_in_its_own_way() -> None:
         }
         assert await core.serve(HELLO | {"user": "Ada"}) is None
         assert told == [(Operation.CHAT, UP.model, "Ada")]
+
+    run(main())
+
+
+def test_a_callers_time_bounds_all_attempts() -> None:
+    """What a caller gives the whole call is the most that any wait may take, less what earlier attempts took."""
+
+    async def main() -> None:
+        core = Core(Down("x", retry_after=2.0), Scripted(WHOLE))
+        turn = core.turn(body(HELLO))
+        ask = msgspec.structs.replace(turn.codec.read(turn.body), seconds=30.0)
+        serving = asyncio.ensure_future(Run(core.services, turn, ask, (UP,), core.caller).serve())
+        await core.clock.advance(3.0)
+        await serving
+        assert [patience.total for patience in core.upstream.patience] == [30.0, 28.0]
+        assert [patience.connect for patience in core.upstream.patience] == [5.0, 5.0]
 
     run(main())
