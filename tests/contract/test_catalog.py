@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from foz.assembly.tongues import WRAPPERS
 from foz.canon.model import Capability, Placement, Profile
 from foz.canon.request import Operation
 from foz.config.bind import bind
@@ -93,10 +94,12 @@ def test_a_local_server_is_looked_for_on_this_machine(row: ProviderRow) -> None:
 
 
 def test_every_quirk_that_a_row_may_name_changes_something() -> None:
-    """The quirks that rows may name are those that the dialect knows; each changes its manner, and some row has it."""
-    assert get_args(Quirk) == QUIRKS
+    """Each quirk that a row may name changes a dialect's manner, its speech, or what stands around the upstream."""
+    spoken = {"families", "dedicated"}
+
+    assert set(get_args(Quirk)) == {*QUIRKS, *spoken, *(word for word in WRAPPERS if word in get_args(Quirk))}
     assert all(manner_of([quirk]) != manner_of([]) for quirk in QUIRKS)
-    assert {quirk for row in ROWS for quirk in row.quirks} == set(QUIRKS)
+    assert {quirk for row in ROWS for quirk in row.quirks} == set(get_args(Quirk)) - {"dedicated"}
 
 
 def test_no_two_rows_share_a_key_or_a_place() -> None:

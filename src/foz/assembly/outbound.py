@@ -17,6 +17,7 @@ from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 from foz.dialects.openai.speech import speech
 from foz.net.origin import Endpoint, Origin
+from foz.net.polling import Polling
 from foz.net.proxy import way_out
 from foz.ports.clock import Clock
 from foz.ports.line import Line
@@ -48,13 +49,18 @@ class Outbound:
     def _upstream(self, one: Provider, settings: Settings, watch: Watch, clock: Clock) -> Upstream:
         if one.name == SIMULATED:
             return SimulatedUpstream(speech(), clock, misbehaves=settings.test_mode)
-        url = urlsplit(one.row.base_url)
+        upstream = wrapped(self._origin(one, one.row.base_url, settings, watch), one, clock)
+        if one.row.polls:
+            upstream = Polling(upstream, self._origin(one, one.row.polls, settings, watch), clock)
+        return upstream
+
+    def _origin(self, one: Provider, base_url: str, settings: Settings, watch: Watch) -> Origin:
+        url = urlsplit(base_url)
         tls = self._context(settings) if url.scheme == "https" else None
         outbound = settings.outbound
         proxy = outbound.https_proxy if url.scheme == "https" else outbound.http_proxy
         way = way_out(url.hostname or "", proxy.get_secret_value() if proxy else None, outbound.no_proxy)
-        origin = Origin(Endpoint(one.row.base_url, one.headers(), way, sought=one.state == "probe"), watch, tls)
-        return wrapped(origin, one, clock)
+        return Origin(Endpoint(base_url, one.headers(), way, sought=one.state == "probe"), watch, tls)
 
     def _context(self, settings: Settings) -> ssl.SSLContext:
         if self._tls is None:

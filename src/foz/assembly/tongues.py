@@ -5,16 +5,21 @@ The one place where a provider's row meets code: by its dialect the codecs and t
 
 from collections.abc import Callable, Mapping
 
+import msgspec
 from msgspec import Struct
 
 from foz.canon.request import Operation
 from foz.config.bind import Provider
+from foz.dialects.huggingface import speech as huggingface
+from foz.dialects.huggingface.faults import LOADING, loading
 from foz.dialects.openai.chat.asking import manner_of
 from foz.dialects.openai.listing import read_list
 from foz.dialects.openai.speech import speech
+from foz.net.waking import Waking
 from foz.ports.clock import Clock
 from foz.ports.codec import Speech
 from foz.ports.upstream import Upstream
+from foz.providers.profile import habits, kind
 from foz.providers.row import Dialect, ProviderRow
 
 
@@ -26,12 +31,25 @@ class Tongue(Struct, frozen=True):
     """The models that a list names, from the answer to GET of the row's `models`. Raises DecodeError."""
 
 
+def _openai(row: ProviderRow) -> Mapping[Operation, Speech]:
+    return speech(manner_of(row.quirks), habits if "families" in row.quirks else None)
+
+
+def _huggingface(row: ProviderRow) -> Mapping[Operation, Speech]:
+    """The router's chat, and the chat of an endpoint that has one, speak OpenAI's dialect."""
+    chat = speech(msgspec.structs.replace(manner_of(row.quirks), root="/v1"))[Operation.CHAT]
+    return huggingface.speech(kind, chat, dedicated="dedicated" in row.quirks)
+
+
 TONGUES: Mapping[Dialect, Tongue] = {
-    "openai": Tongue(lambda row: speech(manner_of(row.quirks)), read_list),
+    "openai": Tongue(_openai, read_list),
+    "huggingface": Tongue(_huggingface, read_list),
 }
 
 Wrap = Callable[[Upstream, Provider, Clock], Upstream]
-WRAPPERS: Mapping[str, Wrap] = {}
+WRAPPERS: Mapping[str, Wrap] = {
+    "loads": lambda upstream, _, clock: Waking(upstream, clock, loading, LOADING),
+}
 """By a row's `auth` or one of its quirks: what its upstream is put into, such as a signer of each call."""
 
 

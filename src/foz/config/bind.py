@@ -28,8 +28,8 @@ NO_KEY = "no key"
 """How the reason begins where a key is all that is missing."""
 State = Literal["ready", "probe", "off"]
 _ROW_KEYS = (
-    "base_url", "dialect", "secret", "auth", "auth_header", "placement", "resend", "models", "knows", "forwards",
-    "quirks",
+    "base_url", "dialect", "secret", "auth", "auth_header", "placement", "resend", "models", "knows", "polls",
+    "forwards", "quirks",
 )  # fmt: skip
 _PORT_ALONE = re.compile(r"^:([0-9]+)(?![0-9:])")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -112,6 +112,8 @@ def _written_over(row: ProviderRow | None, own: ProviderSettings) -> ProviderRow
     """A row of the catalog with what foz.toml says instead, or a new one."""
     said = {name: getattr(own, name) for name in _ROW_KEYS if getattr(own, name) is not None}
     if row is not None:
+        if own.base_url is not None:
+            said.setdefault("polls", "")  # the key of another place is not shown to the known one
         return msgspec.convert({**msgspec.structs.asdict(row), **said}, ProviderRow)
     near = Placement.GPU if is_loopback(urlsplit(own.base_url or "").hostname or "") else Placement.API
     new = {"name": own.name, "placement": near, "auth": "bearer" if own.secret else "none"}
@@ -171,7 +173,8 @@ class _Binder:
             said = self.environ.get(name, "").strip()
             if said:
                 try:
-                    return msgspec.structs.replace(row, base_url=place(row, said)), name
+                    polls = row.polls if own is not None and own.polls else ""
+                    return msgspec.structs.replace(row, base_url=place(row, said), polls=polls), name
                 except ValueError as error:
                     raise ConfigError(f"environment: {name}: {error}") from None
         return row, None

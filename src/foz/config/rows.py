@@ -114,13 +114,20 @@ class ProviderSettings(Row):
         description="Names that it knows beside those that it lists, for callers of its own API: `org/name` any such "
         "id, `name:latest` a listed one without its tag.",
     )
+    polls: Url | None = Field(
+        default=None,
+        description="Where the answer of a call that it put off with status 202 is asked for, by its id (NVIDIA's "
+        "cloud functions). It gets the same key; a provider whose `base_url` is changed has none of its own.",
+    )
     forwards: Annotated[tuple[HeaderName, ...], *Names.__metadata__] | None = Field(
         default=None, description="Prefixes of callers' header names that go along to it."
     )
     quirks: Annotated[tuple[Quirk, ...], *Names.__metadata__] | None = Field(
         default=None,
         description="Peculiarities to work around: `max_tokens` (it knows the limit of an answer only by that name), "
-        "`no_reasoning_back` (it refuses earlier thoughts in messages).",
+        "`no_reasoning_back` (it refuses earlier thoughts in messages), `families` (how a model is told to think, and "
+        "what its embeddings need, is its family's, as at NVIDIA), `loads` (models may be asleep and are waited for, "
+        "as at Hugging Face), `dedicated` (a Hugging Face endpoint of one model).",
     )
     timeouts: OwnTimeouts = Field(default=OwnTimeouts(), description="Its own `[timeouts]`.")
 

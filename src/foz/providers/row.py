@@ -11,10 +11,14 @@ from msgspec import Struct
 from foz.canon.model import Placement
 
 Auth = Literal["bearer", "header", "none"]
-Dialect = Literal["openai"]
+Dialect = Literal["openai", "huggingface"]
 Knows = Literal["", "org/name", "name:latest"]
-Quirk = Literal["max_tokens", "no_reasoning_back"]
-"""`max_tokens`: it knows the limit of an answer only by this name. `no_reasoning_back`: it refuses earlier thoughts."""
+Quirk = Literal["max_tokens", "no_reasoning_back", "families", "loads", "dedicated"]
+"""
+`max_tokens`: it knows the limit of an answer only by this name. `no_reasoning_back`: it refuses earlier thoughts.
+`families`: how its models are told to think and what their embeddings need is their families' (`profiles/`).
+`loads`: its models may be asleep; they are waited for. `dedicated`: a Hugging Face endpoint of one model.
+"""
 
 
 class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +50,8 @@ class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
     Names that it knows beside those that it lists, for callers who speak its own API: `org/name` any such id, with or
     without a provider behind a colon; `name:latest` a listed one without its tag.
     """
+    polls: str = ""
+    """Where the answer of a call that it put off (202) is asked for, by its id: a URL that gets the same key."""
     forwards: tuple[str, ...] = ()
     """Prefixes of callers' header names that go along."""
     local: bool = False

@@ -75,6 +75,11 @@ def waiting(said: Complaint | None) -> float | None:
     return max(said.estimated_time, 0.0)
 
 
+def loading(reply: Reply) -> float | None:
+    """How many seconds until the model of a refusal is loaded, where that is what it says."""
+    return waiting(complaint(reply.body[:MAX_BODY]))
+
+
 def _judge(status: int, text: str, wait: float | None, said: str) -> Fault:
     message = f"Hugging Face {said}: {clean(text)}" if text else f"Hugging Face {said}"
     if status == HTTPStatus.PAYMENT_REQUIRED:

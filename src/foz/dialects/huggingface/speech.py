@@ -20,7 +20,8 @@ def speech(
 ) -> dict[Operation, Speech]:
     """
     How Hugging Face is spoken to. Models whose family has a `kind` are asked at their task endpoint, all others chat
-    by `chat`, another dialect's. `dedicated` is an endpoint of its own: one model, asked where the URL leads.
+    by `chat`, another dialect's, and have no texts to go on with. `dedicated` is an endpoint of its own: one model,
+    asked where the URL leads.
     """
     features = FeatureClient(dedicated=dedicated)
 
@@ -29,12 +30,16 @@ def speech(
         return _generation(found or PLAIN, dedicated=dedicated) if found is not None or chat is None else chat
 
     plain = _generation(PLAIN, dedicated=dedicated)
+    nothing = Speech(DIALECT)
+
+    def going_on(model: str) -> Speech:
+        found = kind(model)
+        if found is None and chat is not None and not dedicated:
+            return nothing
+        return _generation(found or PLAIN, dedicated=dedicated)
+
     return {
         Operation.CHAT: Speech(DIALECT, client=plain.client, by_model=about),
-        Operation.COMPLETE: Speech(
-            DIALECT,
-            client=plain.client,
-            by_model=lambda model: _generation(kind(model) or PLAIN, dedicated=dedicated),
-        ),
+        Operation.COMPLETE: Speech(DIALECT, client=plain.client, by_model=going_on),
         Operation.EMBED: Speech(DIALECT, client=features, by_request=features.asking),
     }
