@@ -2,7 +2,6 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,28 +10,35 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 import foz.skins
+from foz.assembly.faces import faces
+from foz.config.settings import Settings
 from foz.ports.skin import Route
 from foz.serve.http.reference import Tree, document
-from foz.serve.http.routes import Face, Table
+from foz.serve.http.routes import Table
 
 OWN = {"openapi": "3.1.0", "info": {"title": "Foz", "version": "1"}, "paths": {}}
 
 
-def _faces() -> Iterator[Face]:
-    """Every class of `foz.skins` whose name ends in Skin."""
-    for module in pkgutil.walk_packages(foz.skins.__path__, "foz.skins."):
-        for name, kind in vars(importlib.import_module(module.name)).items():
-            if name.endswith("Skin") and getattr(kind, "__module__", "") == module.name:
-                yield kind()
-
-
-TABLE = Table(_faces())
+FACES = faces(Settings())
+TABLE = Table([face.skin for face in FACES])
 TREE: Tree = msgspec.json.decode(msgspec.json.encode(document(OWN, TABLE)))
 EXAMPLES = [route for route in TABLE.routes if route.example]
 
 
 def _named(route: Route) -> str:
     return f"{route.method} {route.path}"
+
+
+def test_every_skin_is_a_face() -> None:
+    """Each class of `foz.skins` whose name ends in Skin is one of the faces of a process."""
+    kinds = {
+        kind
+        for module in pkgutil.walk_packages(foz.skins.__path__, "foz.skins.")
+        for name, kind in vars(importlib.import_module(module.name)).items()
+        if name.endswith("Skin") and getattr(kind, "__module__", "") == module.name
+    }
+
+    assert kinds == {type(face.skin) for face in FACES}
 
 
 def test_the_document_is_valid_openapi() -> None:
@@ -46,7 +52,8 @@ def test_every_route_is_in_the_document(route: Route) -> None:
     operation: dict[str, Any] = TREE["paths"][route.path][route.method.lower()]
 
     assert operation["summary"] == route.summary
-    assert "schema" in operation["responses"]["200"]["content"]["application/json"]
+    kind = dict(route.whole)[b"content-type"].partition(b";")[0].decode()
+    assert "schema" in operation["responses"]["200"]["content"][kind]
     assert "schema" in operation["responses"]["4XX"]["content"]["application/json"]
     assert {one["name"] for one in operation["parameters"] if one["in"] == "path"} == {
         piece.partition("}")[0] for piece in route.path.split("{")[1:]
@@ -80,3 +87,18 @@ def test_every_example_is_true(route: Route) -> None:
 
     assert [error.message for error in OAS31Validator(schema).iter_errors(body["example"])] == []
     assert [*OAS31Validator(schema).iter_errors({})] != []
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in TABLE.routes if route.answer and route.response_schema], ids=_named
+)
+def test_every_example_of_an_answer_is_true(route: Route) -> None:
+    """What the reference shows as an answer is one by the schema it shows."""
+    (answer,) = (
+        media
+        for media in TREE["paths"][route.path][route.method.lower()]["responses"]["200"]["content"].values()
+        if "example" in media
+    )
+    schema = {**answer["schema"], "components": TREE["components"]}
+
+    assert [error.message for error in OAS31Validator(schema).iter_errors(answer["example"])] == []
