@@ -12,6 +12,8 @@ from msgspec import Struct
 from foz.config.settings import Settings
 from foz.ports.skin import Skin
 from foz.serve.http.desk import Desk
+from foz.serve.http.faces import model_api
+from foz.skins.model_api.skin import ModelApiSkin
 from foz.skins.openai import OpenAISkin
 
 
@@ -22,7 +24,10 @@ class Face(Struct, frozen=True):
     router: Callable[[Desk], APIRouter] | None = None
 
 
-FACES: tuple[Callable[[Settings], Face], ...] = (lambda _: Face(OpenAISkin()),)
+FACES: tuple[Callable[[Settings], Face], ...] = (
+    lambda _: Face(OpenAISkin()),
+    lambda _: Face(ModelApiSkin(), model_api.router),
+)
 """All skins. The first one's words are the house's own, for paths that are nobody's."""
 
 

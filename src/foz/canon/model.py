@@ -88,3 +88,20 @@ class Model(Struct, frozen=True):
     created: int = 0
     owner: str = "foz"
     description: str | None = None
+    title: str | None = None
+    """What people call it."""
+    version: str | None = None
+    capabilities: tuple[str, ...] = ()
+    """What it is said to be good for, in its operator's words; without any, what its targets can do is told."""
+
+
+class Standing(Struct, frozen=True):
+    """How a model did. None where no call says it."""
+
+    latency: float | None
+    """Milliseconds of a call that was answered, on average."""
+    availability: float | None
+    """
+    The share of calls that were answered, of those that were answered or failed on our side: what a caller broke off or
+    asked wrongly says nothing of the model, what its target had no capacity for does.
+    """

@@ -118,7 +118,15 @@ def _model(row: ModelRow, cast: Cast) -> Model:
                 placement=Placement(given.placement) if given.placement else target.placement,
             )
         )
-    return Model(name=row.name, targets=tuple(targets), owner=row.owner, description=row.description)
+    return Model(
+        name=row.name,
+        targets=tuple(targets),
+        owner=row.owner,
+        description=row.description,
+        title=row.title,
+        version=row.version,
+        capabilities=row.capabilities,
+    )
 
 
 def configured(written: Written, cast: Cast) -> tuple[Model, ...]:

@@ -171,6 +171,13 @@ class ModelRow(Row):
 
     name: Name = Field(description="The name that callers use.")
     description: str | None = Field(default=None, max_length=10_000, description="A sentence for callers.")
+    title: Name | None = Field(default=None, description="What people call it, where a list of models has room for it.")
+    version: Name | None = Field(default=None, description='Its version, such as "1.0".')
+    capabilities: Annotated[tuple[Name, ...], *Names.__metadata__] = Field(
+        default=(),
+        max_length=32,
+        description='What it is good for, such as "chat", "code"; default: what its targets are known to do.',
+    )
     owner: Name = Field(default="foz", description="`owned_by` in lists of models.")
     targets: tuple[TargetRow, ...] = Field(
         min_length=1,

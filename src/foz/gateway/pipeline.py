@@ -68,6 +68,10 @@ class Gateway:
         """All models that this principal may call."""
         return [model for model in self.services.directory.models() if principal.may_call(model.name)]
 
+    def stands(self, model: Model) -> bool:
+        """Whether any of its targets may be asked now."""
+        return any(not target.barred and self._allowed(target) for target in model.targets)
+
     def _allowed(self, target: Target) -> bool:
         return self.services.health.allows(target.name, self.services.clock.monotonic())
 

@@ -101,10 +101,7 @@ class Snapshot:
     def _replaced(self, target: Target) -> dict[str, Model]:
         """The same names, all served by one target, and that target's own name."""
         own = Model(target.provider, (target,))
-        models = {
-            name: Model(name, (target,), model.created, model.owner, model.description)
-            for name, model in self._models.items()
-        }
+        models = {name: msgspec.structs.replace(model, targets=(target,)) for name, model in self._models.items()}
         return dict(sorted({own.name: own, **models}.items()))
 
     def find(self, name: str, source: str = "") -> Model | None:

@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from foz.canon.model import Standing
+
 Key = Literal["project", "model", "principal", "day", "target"]
 KEYS: tuple[Key, ...] = ("project", "model", "principal", "day", "target")
 MOST_LINES = 1_000
@@ -114,4 +116,8 @@ class Reports(Protocol):
 
     def page(self, filter: Filter, limit: int = 100, cursor: str | None = None) -> Page:
         """Up to `limit` entries, newest first. Raises ValueError where the cursor is none of ours."""
+        ...
+
+    def standing(self, model: str, since: int) -> Standing:
+        """How a model did from this UTC millisecond on, over all callers."""
         ...

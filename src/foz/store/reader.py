@@ -17,6 +17,7 @@ from msgspec import structs
 
 from foz.canon.entry import State
 from foz.canon.identity import least, parse, text
+from foz.canon.model import Standing
 from foz.canon.money import PICO
 from foz.ledger.report import KEYS, MOST_LINES, Filter, Group, Key, Latency, Line, Page
 from foz.store.database import connect_reader
@@ -76,6 +77,17 @@ class SqliteReports:
             connection.close()
         lines = [_line(row) for row in rows[:limit]]
         return Page(lines, lines[-1].id if len(rows) > limit else None)
+
+    def standing(self, model: str, since: int) -> Standing:
+        """How a model did from this UTC millisecond on, over all callers."""
+        values: dict[str, Value] = {"first_id": least(_within(since - _SLACK)), "since": since, "model": model}
+        connection = connect_reader(self._data)
+        try:
+            rows: list[Row] = connection.execute(_SQL["standing"], values).fetchall()
+        finally:
+            connection.close()
+        ((latency, answered, failed),) = rows
+        return Standing(latency, answered / (answered + failed) if answered + failed else None)
 
 
 def _bounds(filter: Filter, cursor: str | None) -> dict[str, Value]:

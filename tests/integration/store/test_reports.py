@@ -10,6 +10,7 @@ import pytest
 from bench.reports import DAY, START, STEP, fill
 from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd, State
 from foz.canon.identity import Identities
+from foz.canon.model import Standing
 from foz.canon.money import PICO
 from foz.canon.request import Attribution
 from foz.canon.usage import Usage
@@ -146,3 +147,38 @@ def test_an_empty_ledger_has_no_groups(tmp_path: Path) -> None:
     assert reports.groups(Filter()) == []
     assert reports.groups(Filter(), ("model",)) == []
     assert reports.page(Filter()).lines == []
+
+
+def test_a_model_stands_as_its_calls_went(tmp_path: Path) -> None:
+    """Callers' mistakes, hang-ups and what is open say nothing; cuts, full targets and 5xx do; older calls do not."""
+    ids = Identities(lambda: START, os.urandom)
+    ends = [
+        ("m", START, State.COMPLETE, 200, 100),
+        ("m", START, State.COMPLETE, 200, 300),
+        ("m", START, State.COMPLETE, 200, 500),
+        ("m", START, State.UPSTREAM_CUT, 200, 9),
+        ("m", START, State.FAILED, 502, 9),
+        ("m", START, State.FAILED, 429, 9),
+        ("m", START, State.FAILED, 400, 9),
+        ("m", START, State.CALLER_GONE, 499, 9),
+        ("m", START - 1, State.COMPLETE, 200, 9_000),
+        ("n", START, State.COMPLETE, 200, 7),
+        ("m", START, None, 0, 0),
+    ]
+
+    async def story() -> None:
+        disk = Disk(tmp_path)
+        for model, at, state, status, duration in ends:
+            id = ids.new()
+            entry = Entry(id, at, "key-1", "", Attribution(), "openai", "chat", model, "r", stream=False)
+            await disk.ledger.open(entry, None)
+            if state is not None:
+                await disk.ledger.settle(EntryEnd(id, state, status, Usage(), None, duration, None, None, None), None)
+        await disk.close()
+
+    asyncio.run(story())
+    reports = SqliteReports(tmp_path)
+
+    assert reports.standing("m", START) == Standing(300.0, 0.5)
+    assert reports.standing("n", START) == Standing(7.0, 1.0)
+    assert reports.standing("m'; --", START) == Standing(None, None)

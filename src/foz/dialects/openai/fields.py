@@ -83,6 +83,13 @@ def extras(body: bytes, known: frozenset[str]) -> dict[str, Raw]:
     return {name: value for name, value in _OBJECT.decode(body).items() if name not in known}
 
 
+def with_model(body: bytes, model: str) -> bytes:
+    """The body for this model, whatever it says itself: where the path says the model. Raises BadRequest."""
+    said = decode(_OBJECT, body)
+    said["model"] = Raw(msgspec.json.encode(model))
+    return msgspec.json.encode(said)
+
+
 def explain(said: str, words: Words = NO_WORDS) -> BadRequest:
     """What msgspec said, as OpenAI says it."""
     path = _PATH.search(said)

@@ -55,7 +55,10 @@ def response(reply: Reply) -> Response:
 def told(example: object, media_type: str = "application/json") -> dict[str, Any]:
     """What the reference says of an endpoint that answers so: `@router.get(path, **told(...))`."""
     return {
-        "responses": {200: {"content": {media_type: {"example": example}}}},
+        "responses": {
+            200: {"description": "The answer.", "content": {media_type: {"example": example}}},
+            "4XX": {"description": "What went wrong, in this API's words."},
+        },
         "response_class": Response,
         "openapi_extra": {"security": SECURITY},
     }

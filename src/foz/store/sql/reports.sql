@@ -64,3 +64,14 @@ WHERE id >= :first_id AND id < :last_id
     AND (:user_key IS NULL OR user_key = :user_key)
 ORDER BY id DESC
 LIMIT :limit;
+
+-- name: standing
+-- Milliseconds of an answered call; calls that were answered; calls that failed on our side.
+SELECT
+    avg(duration) FILTER (WHERE state = 'complete'),
+    count(*) FILTER (WHERE state = 'complete'),
+    count(*) FILTER (
+        WHERE state IN ('upstream_cut', 'interrupted') OR (state = 'failed' AND (status = 429 OR status >= 500))
+    )
+FROM entries
+WHERE id >= :first_id AND at >= :since AND model = :model;
