@@ -179,7 +179,7 @@ class Served(Child):
 
 
 class Upstream(Served):
-    """`python -m foz.testing.server`."""
+    """`python -m foz.testing.server`, or a fake of a vendor's server."""
 
     def seen(self) -> dict[str, Any]:
         """Its counters: see `foz.testing.seen`."""
@@ -194,9 +194,15 @@ class Upstream(Served):
         return [(row[0], row[1], row[2]) for row in rows]
 
 
-def start_upstream(folder: Path, *arguments: str, port: int = 0, within: float = READY_WITHIN) -> Upstream:
-    """The simulated upstream as a process; it logs to `seen.log` in the folder."""
-    command = (sys.executable, "-m", "foz.testing.server", "--port", str(port), "--log", str(folder / "seen.log"))
+def start_upstream(
+    folder: Path,
+    *arguments: str,
+    port: int = 0,
+    within: float = READY_WITHIN,
+    program: str = "foz.testing.server",
+) -> Upstream:
+    """The simulated upstream, or another fake, as a process; it logs to `seen.log` in the folder."""
+    command = (sys.executable, "-m", program, "--port", str(port), "--log", str(folder / "seen.log"))
     upstream = Upstream((*command, *arguments), folder, port)
 
     def listens() -> bool:

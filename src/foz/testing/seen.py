@@ -8,9 +8,12 @@ Times are milliseconds of the machine's monotonic clock, the same in every proce
      "answering": 0,                               requests being answered now
      "connections": {"opened": 3, "open": 1},
      "closed": [{"connection": 2, "opened": 1.0, "closed": 2.0, "by": "peer"}],
-     "cut": [{"request_id": "...", "path": "...", "at": 2.0, "pieces": 7}]}
+     "cut": [{"request_id": "...", "path": "...", "at": 2.0, "pieces": 7}],
+     "produced": [{"request_id": "...", "path": "...", "input": 5, "output": 7, "whole": true}]}
 
 `cut` are the answers whose peer left before they were whole: `pieces` of them had been written, 0 before the first.
+`produced` are the tokens of each answer, where the fake counts them (those of vendors do): what a ledger must say of
+it. Of an answer that was not `whole`, `output` is what had been written.
 """
 
 import time
@@ -40,11 +43,12 @@ class Seen:
         self.open = 0
         self.closed: deque[dict[str, object]] = deque(maxlen=KEPT)
         self.cut: deque[dict[str, object]] = deque(maxlen=KEPT)
+        self.produced: deque[dict[str, object]] = deque(maxlen=KEPT)
         self._log: TextIO | None = log.open("a", encoding="utf-8") if log is not None else None
 
     def forget(self) -> None:
         """Starts again; what is open stays counted."""
-        for kept in (self.requests, self.request_ids, self.closed, self.cut):
+        for kept in (self.requests, self.request_ids, self.closed, self.cut, self.produced):
             kept.clear()
         self.opened = self.open
 
@@ -75,6 +79,11 @@ class Seen:
         id = (call.header(b"x-request-id") or b"").decode("latin-1")
         self.cut.append({"request_id": id, "path": call.path, "at": milliseconds(), "pieces": pieces})
 
+    def made(self, call: Call, input: int, output: int, *, whole: bool) -> None:
+        """An answer has ended, with so many tokens."""
+        id = (call.header(b"x-request-id") or b"").decode("latin-1")
+        self.produced.append({"request_id": id, "path": call.path, "input": input, "output": output, "whole": whole})
+
     def told(self) -> dict[str, Any]:
         """All of it."""
         return {
@@ -84,4 +93,5 @@ class Seen:
             "connections": {"opened": self.opened, "open": self.open},
             "closed": list(self.closed),
             "cut": list(self.cut),
+            "produced": list(self.produced),
         }

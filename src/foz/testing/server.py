@@ -14,7 +14,7 @@ import socket
 import struct
 import sys
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
@@ -181,11 +181,11 @@ class Connection(asyncio.Protocol):
 
     async def _one(self, call: Call, *, alive: bool) -> None:
         """One call; a peer that leaves in the middle of it is noted."""
-        done = False
+        done = ended = False
         self._seen.answering += 1
         try:
             await self._play(call, alive=alive)
-            done = True
+            done = ended = True
         except (Down, Cut):
             done = self._transport is not None
             self._close()
@@ -193,6 +193,9 @@ class Connection(asyncio.Protocol):
             self._seen.answering -= 1
             if not done:
                 self._seen.left(call, self._answer.pieces if self._answer is not None else 0)
+            if self._answer is not None and (made := self._answer.produced) is not None:
+                whole = ended and not self._answer.mischief.spoils
+                self._seen.made(call, made.input, made.after(1), whole=whole)
             self._answer = None
 
     async def _play(self, call: Call, *, alive: bool) -> None:
@@ -373,9 +376,9 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def serve(port: int, pace: float, log: Path | None) -> None:
+async def serve(upstream: SimulatedUpstream, port: int, log: Path | None) -> None:
     """Serves until SIGTERM or SIGINT."""
-    server = Server(SimulatedUpstream(SPEECH, LoopClock(), pace=pace, misbehaves=True), Seen(log))
+    server = Server(upstream, Seen(log))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -387,16 +390,25 @@ async def serve(port: int, pace: float, log: Path | None) -> None:
     await server.stop()
 
 
-def main() -> None:
-    """Reads the arguments and serves."""
-    parser = argparse.ArgumentParser(prog="python -m foz.testing.server", description="The simulated upstream.")
+def run(program: str, description: str, make: Callable[[float], SimulatedUpstream]) -> None:
+    """Reads the arguments and serves what `make` gives for a pace."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--pace", type=float, default=0.0, help="seconds between the pieces of a stream")
     parser.add_argument("--log", type=Path, help="a line for each request, written before it is answered")
     given = parser.parse_args()
     factory = uvloop.new_event_loop if sys.platform != "win32" else None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(given.port, given.pace, given.log))
+        runner.run(serve(make(given.pace), given.port, given.log))
+
+
+def main() -> None:
+    """The simulated model's own server."""
+    run(
+        "foz.testing.server",
+        "The simulated upstream.",
+        lambda pace: SimulatedUpstream(SPEECH, LoopClock(), pace=pace, misbehaves=True),
+    )
 
 
 if __name__ == "__main__":

@@ -104,6 +104,12 @@ class EmbedBody(Struct, omit_defaults=True, kw_only=True):
     keep_alive: Raw | UnsetType = UNSET
 
 
+class ShowBody(Struct):
+    """`POST /api/show`."""
+
+    model: str
+
+
 # Answered.
 
 

@@ -82,6 +82,11 @@ class Mischief(Struct, frozen=True):
     fragment: int | None = None
     socket: str | None = None
 
+    @property
+    def spoils(self) -> bool:
+        """Whether an answer that ended by itself was still not finished."""
+        return self.error is not None or self.garble is not None or self.no_done
+
 
 NONE = Mischief()
 

@@ -7,6 +7,7 @@ Pure: a dialect's server codecs decode the call and encode the events; mischief 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import chain, islice
+from typing import Protocol
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -44,6 +45,7 @@ PATHS = {
 MODELS = ("simulated",)
 _JSON: Headers = ((b"content-type", b"application/json"),)
 _SSE: Headers = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
+_GARBAGE = sse.encode(b'{"id": "garbled", "choices": [{"delta"')
 _CONTENT = (TextGrew, CallGrew, ReasoningGrew)
 _FAULTS: dict[int, type[Fault]] = {
     401: Unauthenticated,
@@ -66,6 +68,19 @@ class Silence(Enum):
 Step = bytes | Silence
 
 
+class Produced(Struct, frozen=True):
+    """The tokens of an answer: those of the prompt, and how many had been made after each of its pieces."""
+
+    input: int
+    output: tuple[int, ...] = ()
+
+    def after(self, pieces: int) -> int:
+        """How many tokens had been made when so many pieces were out; beyond the last it is one for each."""
+        if not pieces or not self.output:
+            return 0
+        return self.output[min(pieces, len(self.output)) - 1] + max(pieces - len(self.output), 0)
+
+
 class Play(Struct, frozen=True):
     """What is answered. `stream` says whether the steps are pieces of one."""
 
@@ -73,6 +88,36 @@ class Play(Struct, frozen=True):
     headers: Headers
     steps: Iterable[Step]
     stream: bool = False
+    produced: Produced | None = None
+    """Where the fake counts what it makes."""
+
+
+class Face(Protocol):
+    """How one vendor's server answers."""
+
+    def perform(self, call: Call, mischief: Mischief) -> Play:
+        """The play of a call. Raises what a caller did wrong as a fault."""
+        ...
+
+    def refuse(self, fault: Fault) -> Play:
+        """A fault as this vendor tells it."""
+        ...
+
+
+class SpeechFace:
+    """The face of a server that speaks by a dialect's own server codecs. Implements `Face`."""
+
+    def __init__(self, speech: Mapping[Operation, Speech], models: tuple[str, ...]) -> None:
+        self._speech = speech
+        self._models = models
+
+    def perform(self, call: Call, mischief: Mischief) -> Play:
+        """The play of a call."""
+        return perform(call, self._speech, mischief, self._models)
+
+    def refuse(self, fault: Fault) -> Play:
+        """A fault as a vendor tells it."""
+        return refuse(fault, "")
 
 
 def perform(
@@ -96,7 +141,7 @@ def perform(
     if isinstance(request, EmbedRequest):
         response = embed(request)
         return whole(codec.encode_response(response, request, request.model), mischief)
-    events = _events(request, mischief)
+    events = events_of(request, mischief)
     if not request.stream:
         return whole(codec.encode_response(fold(events), request, request.model), mischief)
     return Play(200, _SSE, _stream(codec, request, events, mischief), stream=True)
@@ -149,7 +194,7 @@ def _models(id: str, models: tuple[str, ...]) -> bytes:
     return json.encode({"id": id, "object": "model", "created": CREATED, "owned_by": "foz"})
 
 
-def _events(request: ChatRequest | CompleteRequest, mischief: Mischief) -> Iterator[Event]:
+def events_of(request: ChatRequest | CompleteRequest, mischief: Mischief) -> Iterator[Event]:
     """The model's events, changed as asked."""
     events = answer(request, length=mischief.words)
     if mischief.no_usage:
@@ -165,8 +210,13 @@ def _stream(
 ) -> Iterator[Step]:
     """The frames of a stream; ends where mischief ends it."""
     frames = _frames(codec, request, events, mischief)
+    return marred(frames, mischief, codec.encode_fault_event(failure(500, mischief)), _GARBAGE)
+
+
+def marred(frames: Iterator[bytes], mischief: Mischief, error: bytes, garbage: bytes) -> Iterator[Step]:
+    """Frames as mischief leaves them; `error` is how the dialect says in a stream that it breaks off."""
     if mischief.garble is not None:
-        frames = _garbled(frames, mischief.garble)
+        frames = (garbage if at == mischief.garble else frame for at, frame in enumerate(frames, 1))
     if mischief.cut is not None:
         yield from islice(frames, mischief.cut)
         yield Silence.CUT
@@ -175,7 +225,7 @@ def _stream(
         yield Silence.HANG
     elif mischief.error is not None:
         yield from islice(frames, mischief.error)
-        yield codec.encode_fault_event(failure(500, mischief))
+        yield error
     else:
         yield from frames
 
@@ -197,8 +247,3 @@ def _each(data: bytes) -> Iterator[bytes]:
     if data.count(b"\n\n") < 2:  # noqa: PLR2004 - one frame, or none
         return iter((data,)) if data else iter(())
     return (frame + b"\n\n" for frame in data.split(b"\n\n") if frame)
-
-
-def _garbled(frames: Iterator[bytes], number: int) -> Iterator[bytes]:
-    for at, frame in enumerate(frames, 1):
-        yield sse.encode(b'{"id": "garbled", "choices": [{"delta"') if at == number else frame

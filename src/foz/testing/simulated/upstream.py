@@ -21,7 +21,7 @@ from foz.canon.request import Operation
 from foz.ports.clock import Clock
 from foz.ports.codec import Speech
 from foz.testing.simulated.mischief import NONE, Mischief, read
-from foz.testing.simulated.play import MODELS, Play, Silence, Step, perform, refuse
+from foz.testing.simulated.play import MODELS, Face, Play, Produced, Silence, SpeechFace, Step
 from foz.wire.http import Call, Headers, Reply
 
 REMEMBERED = 256
@@ -44,6 +44,7 @@ class SimulatedAnswer:
         self.mischief = mischief
         self.pieces = 0
         """Pieces handed out so far."""
+        self._produced = play.produced
         self._steps: Iterator[Step] = iter(play.steps)
         self._pace = (mischief.pace or 0.0) if play.stream else 0.0
         self._clock = clock
@@ -54,6 +55,12 @@ class SimulatedAnswer:
         self._pourer: asyncio.Task[None] | None = None
         self._closed = False
         self._severed = False
+
+    @property
+    def produced(self) -> Produced | None:
+        """The tokens of the prompt and of what was handed out, where the fake counts them."""
+        counted = self._produced
+        return None if counted is None else Produced(counted.input, (counted.after(self.pieces),))
 
     async def whole(self, limit: int) -> Reply:
         """All of it. Raises Cut, Timeout, or Garbled beyond the limit."""
@@ -131,7 +138,8 @@ class SimulatedUpstream:
     """
     The simulated model as a provider. `misbehaves` is test mode: only then are the `x-simulate-...` headers obeyed.
 
-    `pace` is seconds between the pieces of a stream, where the call says no other.
+    `pace` is seconds between the pieces of a stream, where the call says no other. `face` answers instead of the
+    codecs of `speech`.
     """
 
     def __init__(
@@ -142,12 +150,12 @@ class SimulatedUpstream:
         pace: float = 0.0,
         misbehaves: bool = False,
         models: tuple[str, ...] = MODELS,
+        face: Face | None = None,
     ) -> None:
-        self._speech = speech
+        self._face = face or SpeechFace(speech, models)
         self._clock = clock
         self._pace = pace
         self._misbehaves = misbehaves
-        self._models = models
         self._failed: OrderedDict[str, int] = OrderedDict()
         self._known: OrderedDict[tuple[str, str, bytes], Play] = OrderedDict()
 
@@ -182,19 +190,19 @@ class SimulatedUpstream:
                 mischief = _without_status(mischief)
             return mischief, self._remembered(call, mischief)
         except Fault as fault:
-            return _unharmed(mischief), refuse(fault, "")
+            return _unharmed(mischief), self._face.refuse(fault)
 
     def _remembered(self, call: Call, mischief: Mischief) -> Play:
         """The play of a call; one without mischief is kept for the next call like it."""
         if _paced(mischief, None) != NONE or len(call.body) > REMEMBERED_BODY:
-            return perform(call, self._speech, mischief, self._models)
+            return self._face.perform(call, mischief)
         key = (call.method, call.path, call.body)
         play = self._known.get(key)
         if play is not None:
             self._known.move_to_end(key)
             return play
-        play = perform(call, self._speech, mischief, self._models)
-        play = Play(play.status, play.headers, tuple(play.steps), play.stream)
+        play = self._face.perform(call, mischief)
+        play = msgspec.structs.replace(play, steps=tuple(play.steps))
         if sum(len(step) for step in play.steps if isinstance(step, bytes)) <= REMEMBERED_BODY:
             self._known[key] = play
             if len(self._known) > REMEMBERED:
