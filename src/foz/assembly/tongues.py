@@ -12,6 +12,8 @@ from foz.canon.request import Operation
 from foz.config.bind import Provider
 from foz.dialects.huggingface import speech as huggingface
 from foz.dialects.huggingface.faults import LOADING, loading
+from foz.dialects.ollama import speech as ollama
+from foz.dialects.ollama.models import read_tags
 from foz.dialects.openai.chat.asking import manner_of
 from foz.dialects.openai.listing import read_list
 from foz.dialects.openai.speech import speech
@@ -44,6 +46,7 @@ def _huggingface(row: ProviderRow) -> Mapping[Operation, Speech]:
 TONGUES: Mapping[Dialect, Tongue] = {
     "openai": Tongue(_openai, read_list),
     "huggingface": Tongue(_huggingface, read_list),
+    "ollama": Tongue(lambda _: ollama.SPEECH, read_tags),
 }
 
 Wrap = Callable[[Upstream, Provider, Clock], Upstream]

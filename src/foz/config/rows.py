@@ -20,7 +20,7 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,127}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _URL = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^\s?#]*)?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/models")
+_ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/models", "/api/chat", "/api/generate", "/api/tags")
 
 
 class Row(BaseModel):

@@ -11,7 +11,7 @@ from msgspec import Struct
 from foz.canon.model import Placement
 
 Auth = Literal["bearer", "header", "none"]
-Dialect = Literal["openai", "huggingface"]
+Dialect = Literal["openai", "huggingface", "ollama"]
 Knows = Literal["", "org/name", "name:latest"]
 Quirk = Literal["max_tokens", "no_reasoning_back", "families", "loads", "dedicated"]
 """

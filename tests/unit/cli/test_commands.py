@@ -132,8 +132,8 @@ class _Ollama(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         known = self.headers["authorization"] == f"Bearer {SECRET}"
-        body = b'{"object": "list", "data": [{"id": "llama3:8b"}, {"id": "qwen3"}]}'
-        self.send_response(200 if known and self.path == "/v1/models" else 401)
+        body = b'{"models": [{"name": "llama3:8b", "model": "llama3:8b"}, {"name": "qwen3"}]}'
+        self.send_response(200 if known and self.path == "/api/tags" else 401)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

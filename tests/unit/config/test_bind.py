@@ -154,17 +154,17 @@ def test_rows_that_cannot_be(tmp_path: Path, toml: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        ("box", "http://box:11434/v1"),
-        ("box:1", "http://box:1/v1"),
-        ("1234", "http://127.0.0.1:1234/v1"),
-        (":1234", "http://127.0.0.1:1234/v1"),
-        ("0.0.0.0", "http://127.0.0.1:11434/v1"),
-        ("0.0.0.0:80", "http://127.0.0.1:80/v1"),
-        ("[::]:80", "http://[::1]:80/v1"),
-        ("::1", "http://[::1]:11434/v1"),
-        ("http://box", "http://box/v1"),
-        ("https://box:8/", "https://box:8/v1"),
-        ("https://box/ollama/v1", "https://box/ollama/v1"),
+        ("box", "http://box:11434"),
+        ("box:1", "http://box:1"),
+        ("1234", "http://127.0.0.1:1234"),
+        (":1234", "http://127.0.0.1:1234"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:80", "http://127.0.0.1:80"),
+        ("[::]:80", "http://[::1]:80"),
+        ("::1", "http://[::1]:11434"),
+        ("http://box", "http://box"),
+        ("https://box:8/", "https://box:8"),
+        ("https://box/ollama", "https://box/ollama"),
         ("box:1/api", "http://box:1/api"),
         ("ftp://box", None),
         ("http://u:p@box", None),
@@ -179,6 +179,43 @@ def test_a_variable_says_a_place_as_its_server_reads_it(said: str, expected: str
             place(OLLAMA, said)
     else:
         assert place(OLLAMA, said) == expected
+
+
+def test_a_place_without_a_path_takes_the_rows() -> None:
+    """A host or a URL without a path begins where the row's API does; a path of its own is kept."""
+    vllm = catalog()["vllm"]
+
+    assert place(vllm, "box:1") == "http://box:1/v1"
+    assert place(vllm, "https://box") == "https://box/v1"
+    assert place(vllm, "https://box/models/v1/") == "https://box/models/v1"
+
+
+def test_a_loop_through_ollama_is_refused(tmp_path: Path) -> None:
+    """OLLAMA_HOST with an address of ours, in whatever form, is off and warned of: asking it would go in circles."""
+    for said in ("8000", "0.0.0.0:8000", "localhost:8000", "http://127.0.0.1:8000/", "[::1]:8000"):
+        settings = _settings(tmp_path, OLLAMA_HOST=said)
+        ollama = next(one for one in settings.providers if one.name == "ollama")
+
+        assert (ollama.state, "in circles" in ollama.why) == ("off", True)
+        assert any("OLLAMA_HOST" in warning for warning in settings.warnings)
+    assert _bound(tmp_path, OLLAMA_HOST="box:8000")["ollama"].state == "ready"
+    assert "OLLAMA_HOST" in _bound(tmp_path, FOZ_PORT="11434")["ollama"].why
+
+
+def test_ollamas_other_api_is_a_row_away(tmp_path: Path) -> None:
+    """A row of foz.toml speaks to Ollama's /v1 instead, without asking twice what it has."""
+    toml = """
+        [[provider]]
+        name = "ollama"
+        dialect = "openai"
+        base_url = "http://127.0.0.1:11434/v1"
+        models = "/models"
+        quirks = ["max_tokens"]
+    """
+    row = _bound(tmp_path, toml)["ollama"].row
+
+    assert (row.dialect, row.models, row.quirks) == ("openai", "/models", ("max_tokens",))
+    assert (OLLAMA.dialect, OLLAMA.models) == ("ollama", "/api/tags")
 
 
 @given(st.text(max_size=60))
