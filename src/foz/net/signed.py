@@ -19,7 +19,7 @@ class Signed:
     async def send(self, call: Call, patience: Patience, along: Headers = ()) -> UpstreamAnswer:
         """Sends it with its signature, made at this moment."""
         proof = self._signer.sign(call, self._base_url, self._clock.now())
-        return await self._upstream.send(call.with_headers(proof), patience, along)
+        return await self._upstream.send(call, patience, (*proof, *along))
 
     async def close(self) -> None:
         """Closes idle connections."""

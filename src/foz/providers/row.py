@@ -9,9 +9,10 @@ from typing import Literal
 from msgspec import Struct
 
 from foz.canon.model import Placement
+from foz.dialects.oci.telling import Facts
 
-Auth = Literal["bearer", "header", "none"]
-Dialect = Literal["openai", "huggingface", "ollama"]
+Auth = Literal["bearer", "header", "none", "oci"]
+Dialect = Literal["openai", "huggingface", "ollama", "oci"]
 Knows = Literal["", "org/name", "name:latest"]
 Quirk = Literal["max_tokens", "no_reasoning_back", "families", "loads", "dedicated"]
 """
@@ -52,6 +53,16 @@ class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
     """
     polls: str = ""
     """Where the answer of a call that it put off (202) is asked for, by its id: a URL that gets the same key."""
+    region: str = ""
+    """Oracle's, where `base_url` does not say it; empty is the profile's."""
+    compartment: str = ""
+    """The OCID of Oracle's compartment that pays; empty is the tenancy, its root."""
+    profile: str = ""
+    """The profile of Oracle's file of credentials; empty is `DEFAULT`."""
+    credentials: str = ""
+    """That file; empty is `credentials.conf` in the working directory, else `~/.oci/config`."""
+    facts: dict[str, Facts] = {}
+    """What is known of models of Oracle's, by the name or OCID that calls bear."""
     forwards: tuple[str, ...] = ()
     """Prefixes of callers' header names that go along."""
     local: bool = False

@@ -1,0 +1,104 @@
+"""
+Oracle's credentials as files: `credentials.conf` beside the settings, or `~/.oci/config`, and the key and the token
+that a profile names.
+
+The key is read once, the token whenever its file has changed: Oracle's tools renew it every hour.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from typing_extensions import override
+
+from foz.config.refusal import ConfigError
+from foz.providers.auth.oci_config import DEFAULT, OciConfigError, OciProfile, profile
+from foz.providers.auth.oci_signing import OciKey, UnusableKey, load_key, token_id
+
+FILE = "credentials.conf"
+_LARGEST = 1024 * 1024
+_ELSEWHERE = (".oci/config", ".oraclebmc/config")
+
+
+def find(said: str, environ: Mapping[str, str], cwd: Path | None) -> Path | None:
+    """The file of credentials: the one that is named, else one that is there."""
+    home = Path(environ["HOME"]) if environ.get("HOME") else None
+    here = cwd or Path()
+    named = said or ""
+    if named:
+        return _placed(named, here, home)
+    if cwd is not None and (cwd / FILE).is_file():
+        return cwd / FILE
+    elsewhere = environ.get("OCI_CONFIG_FILE", "").strip()
+    if elsewhere:
+        return _placed(elsewhere, here, home)
+    return next((home / one for one in _ELSEWHERE if (home / one).is_file()), None) if home else None
+
+
+def _placed(name: str, here: Path, home: Path | None) -> Path:
+    if home is not None and name.startswith("~/"):
+        return home / name[2:]
+    return here / name
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ConfigError(f"{path}: larger than {_LARGEST // 2**20} MiB, which is no {what}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: the {what} cannot be read: {error.strerror}") from error
+
+
+class Credentials:
+    """One profile, and the key that signs for it. Its repr shows no secret."""
+
+    def __init__(self, file: Path, told: OciProfile, home: Path | None) -> None:
+        self.file = file
+        self.profile = told
+        self._key: RSAPrivateKey = self._load(_placed(told.key_file, file.parent, home))
+        token = told.security_token_file
+        self._token_file = None if token is None else _placed(token, file.parent, home)
+        self._token_seen: tuple[int, int] | None = None
+        self._current = OciKey("" if self._token_file else told.key_id, self._key)
+        self.key()
+
+    def _load(self, path: Path) -> RSAPrivateKey:
+        try:
+            return load_key(_read(path, "key file"), self.profile.pass_phrase, str(path))
+        except UnusableKey as error:
+            raise ConfigError(f"{self.file}: [{self.profile.name}] key_file: {error}") from None
+
+    def key(self) -> OciKey:
+        """Who signs at this moment. A token file that is gone leaves the token as it was."""
+        if self._token_file is None:
+            return self._current
+        try:
+            about = self._token_file.stat()
+        except OSError as error:
+            if self._token_seen is None:
+                raise ConfigError(f"{self._token_file}: the token cannot be read: {error.strerror}") from error
+            return self._current
+        seen = (about.st_mtime_ns, about.st_size)
+        if seen != self._token_seen:
+            token = _read(self._token_file, "token").decode("ascii", "replace").strip()
+            if not token or not token.isprintable() or not token.isascii() or '"' in token:
+                raise ConfigError(f"{self._token_file}: expected a token of printable ASCII characters")
+            self._token_seen = seen
+            self._current = OciKey(token_id(token), self._key)
+        return self._current
+
+    @override
+    def __repr__(self) -> str:
+        return f"Credentials({str(self.file)!r}, {self.profile.name!r})"
+
+
+def load(file: Path, name: str, environ: Mapping[str, str]) -> Credentials:
+    """The credentials of a profile. Raises ConfigError."""
+    text = _read(file, "file of credentials").decode("utf-8", "replace")
+    home = Path(environ["HOME"]) if environ.get("HOME") else None
+    try:
+        told = profile(text, name or DEFAULT, str(file), environ.get("OCI_REGION", "").strip() or None)
+    except OciConfigError as error:
+        raise ConfigError(str(error)) from None
+    return Credentials(file, told, home)
