@@ -50,6 +50,8 @@ def reference() -> str:
 
 def _provider(row: ProviderRow) -> str:
     key = " or ".join(f"`{name}`" for name in row.secret) if row.secret and not row.local else "none"
+    if row.auth == "oci":
+        key = "`credentials.conf` or `~/.oci/config`"
     place = ", ".join((f"`{row.base_url}`", *(f"`{name}`" for name in row.base_url_env)))
     return (
         f"| [`{row.name}`]({row.docs}) | {key} | {place} |"

@@ -20,11 +20,11 @@ from foz.providers.profile import ANYTHING, families, profile, weight
 from foz.providers.row import ProviderRow, Quirk
 
 ROWS = list(catalog().values())
-REMOTE = [row for row in ROWS if not row.local and row.name != SIMULATED]
+REMOTE = [row for row in ROWS if not row.local and row.name != SIMULATED and row.auth != "oci"]
 LOCAL = [row for row in ROWS if row.local]
 WANTED = {
     "openai", "nvidia", "huggingface", "deepseek", "mistral", "groq", "openrouter", "together", "xai",
-    "vllm", "llamacpp", "lmstudio", "ollama", "simulated",
+    "oci", "vllm", "llamacpp", "lmstudio", "ollama", "simulated",
 }  # fmt: skip
 
 

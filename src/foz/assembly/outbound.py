@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from foz.assembly.tongues import TONGUES, wrapped
+from foz.assembly.tongues import TONGUES, surrounded, wrapped
 from foz.canon.fault import Fault
 from foz.canon.model import Patience
 from foz.config.bind import Provider
@@ -52,7 +52,12 @@ class Outbound:
         upstream = wrapped(self._origin(one, one.row.base_url, settings, watch), one, clock)
         if one.row.polls:
             upstream = Polling(upstream, self._origin(one, one.row.polls, settings, watch), clock)
-        return upstream
+
+        def reach(url: str) -> Upstream:
+            there = msgspec.structs.replace(one, row=msgspec.structs.replace(one.row, base_url=url))
+            return wrapped(self._origin(one, url, settings, watch), there, clock)
+
+        return surrounded(upstream, one, reach)
 
     def _origin(self, one: Provider, base_url: str, settings: Settings, watch: Watch) -> Origin:
         url = urlsplit(base_url)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec import Struct
 
+from foz.assembly import oracle
 from foz.canon.request import Operation
 from foz.config.bind import Provider
 from foz.dialects.huggingface import speech as huggingface
@@ -24,6 +25,9 @@ from foz.ports.upstream import Upstream
 from foz.providers.profile import habits, kind
 from foz.providers.row import Dialect, ProviderRow
 
+Reach = Callable[[str], Upstream]
+"""Another URL of the same provider, with the same credentials."""
+
 
 class Tongue(Struct, frozen=True):
     """How providers of one dialect are spoken to."""
@@ -31,6 +35,8 @@ class Tongue(Struct, frozen=True):
     speech: Callable[[ProviderRow], Mapping[Operation, Speech]]
     read_list: Callable[[bytes], list[str]]
     """The models that a list names, from the answer to GET of the row's `models`. Raises DecodeError."""
+    around: "Callable[[Upstream, Provider, Reach], Upstream] | None" = None
+    """What the dialect itself needs around its upstream, such as another try in another format."""
 
 
 def _openai(row: ProviderRow) -> Mapping[Operation, Speech]:
@@ -47,11 +53,13 @@ TONGUES: Mapping[Dialect, Tongue] = {
     "openai": Tongue(_openai, read_list),
     "huggingface": Tongue(_huggingface, read_list),
     "ollama": Tongue(lambda _: ollama.SPEECH, read_tags),
+    "oci": Tongue(oracle.speech, read_list, oracle.around),
 }
 
 Wrap = Callable[[Upstream, Provider, Clock], Upstream]
 WRAPPERS: Mapping[str, Wrap] = {
     "loads": lambda upstream, _, clock: Waking(upstream, clock, loading, LOADING),
+    "oci": oracle.signed,
 }
 """By a row's `auth` or one of its quirks: what its upstream is put into, such as a signer of each call."""
 
@@ -62,3 +70,9 @@ def wrapped(upstream: Upstream, provider: Provider, clock: Clock) -> Upstream:
         if word in WRAPPERS:
             upstream = WRAPPERS[word](upstream, provider, clock)
     return upstream
+
+
+def surrounded(upstream: Upstream, provider: Provider, reach: Reach) -> Upstream:
+    """The upstream in what its dialect needs around it."""
+    around = TONGUES[provider.row.dialect].around
+    return upstream if around is None else around(upstream, provider, reach)

@@ -7,6 +7,7 @@ server that nobody named: it is used if it answers) or `off`, with the reason.
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -15,13 +16,15 @@ from msgspec import Struct
 from pydantic import SecretStr
 
 from foz.canon.model import Patience, Placement
+from foz.config import oracle
 from foz.config.address import Address, is_loopback, read
 from foz.config.refusal import ConfigError
 from foz.config.rows import ProviderSettings
 from foz.config.sections import Timeouts, Written
 from foz.providers.auth.sign import signed
 from foz.providers.catalog import SIMULATED, catalog
-from foz.providers.row import ProviderRow
+from foz.providers.oracle import INFERENCE, endpoint, realm_of
+from foz.providers.row import Dialect, ProviderRow
 from foz.wire.http import Headers
 
 NO_KEY = "no key"
@@ -29,8 +32,12 @@ NO_KEY = "no key"
 State = Literal["ready", "probe", "off"]
 _ROW_KEYS = (
     "base_url", "dialect", "secret", "auth", "auth_header", "placement", "resend", "models", "knows", "polls",
-    "forwards", "quirks",
+    "forwards", "quirks", "region", "compartment", "profile", "credentials",
 )  # fmt: skip
+ORACLES: tuple[Dialect, ...] = ("oci",)
+SERVICES: Mapping[Dialect, str] = {"oci": INFERENCE}
+"""Oracle's service that speaks a dialect."""
+_MEANT = ("switched off", "test mode", "only in test mode")
 _PORT_ALONE = re.compile(r"^:([0-9]+)(?![0-9:])")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -47,6 +54,8 @@ class Provider(Struct, frozen=True):
     """The variable that held the key."""
     place_from: str | None = None
     """What said where it is, if not the catalog."""
+    credentials: oracle.Credentials | None = None
+    """Oracle's, which sign each call."""
     extra: tuple[tuple[str, SecretStr], ...] = ()
     patience: Patience = Patience()
 
@@ -117,6 +126,8 @@ def _written_over(row: ProviderRow | None, own: ProviderSettings) -> ProviderRow
         return msgspec.convert({**msgspec.structs.asdict(row), **said}, ProviderRow)
     near = Placement.GPU if is_loopback(urlsplit(own.base_url or "").hostname or "") else Placement.API
     new = {"name": own.name, "placement": near, "auth": "bearer" if own.secret else "none"}
+    if own.dialect in ORACLES:
+        new = {**msgspec.structs.asdict(catalog()[own.dialect]), "name": own.name, "base_url_env": (), "example": ""}
     return msgspec.convert({**new, **said}, ProviderRow)
 
 
@@ -160,9 +171,10 @@ def _extra(own: ProviderSettings | None, environ: Mapping[str, str]) -> tuple[tu
 class _Binder:
     """One pass over all rows."""
 
-    def __init__(self, written: Written, environ: Mapping[str, str]) -> None:
+    def __init__(self, written: Written, environ: Mapping[str, str], cwd: Path | None) -> None:
         self.written = written
         self.environ = environ
+        self.cwd = cwd
         self.own = {own.name: own for own in written.provider}
 
     def located(self, row: ProviderRow, own: ProviderSettings | None) -> tuple[ProviderRow, str | None]:
@@ -184,6 +196,14 @@ class _Binder:
         row, place_from = self.located(row, own)
         key, key_from = _key(row, self.environ)
         state, why = self.state(row, own, named=place_from is not None or own is not None, key=key)
+        credentials = None
+        if row.auth == "oci" and state != "off":
+            try:
+                row, credentials = self.signing(row, placed=place_from is not None)
+            except ConfigError as error:
+                state, why = "off", str(error)
+            if credentials is None and not why:
+                state, why = "off", f"{NO_KEY}: put {oracle.FILE} into the working directory, or make ~/.oci/config"
         return Provider(
             row=row,
             state=state,
@@ -191,9 +211,27 @@ class _Binder:
             key=key,
             key_from=key_from,
             place_from=place_from,
+            credentials=credentials,
             extra=_extra(own, self.environ) if state != "off" else (),
             patience=_patience(self.written.timeouts, own),
         )
+
+    def signing(self, row: ProviderRow, *, placed: bool) -> tuple[ProviderRow, oracle.Credentials | None]:
+        """The row of Oracle's with what its profile says: where it is, and who pays. Raises ConfigError."""
+        file = oracle.find(row.credentials, self.environ, self.cwd)
+        if file is None:
+            return row, None
+        name = row.profile or self.environ.get("OCI_CLI_PROFILE", "").strip()
+        credentials = oracle.load(file, name, self.environ)
+        told = credentials.profile
+        compartment = row.compartment or self.environ.get("OCI_COMPARTMENT_ID", "").strip() or told.tenancy
+        region = row.region or told.region
+        if not placed and not region:
+            raise ConfigError(
+                f"{file}: [{told.name}] region: missing, and neither the provider nor OCI_REGION names one"
+            )
+        url = row.base_url if placed or not region else endpoint(SERVICES[row.dialect], region, realm_of(compartment))
+        return msgspec.structs.replace(row, base_url=url, compartment=compartment, region=region or ""), credentials
 
     def state(
         self, row: ProviderRow, own: ProviderSettings | None, *, named: bool, key: SecretStr | None
@@ -213,9 +251,9 @@ class _Binder:
         return ("probe", "") if row.local and not named else ("ready", "")
 
 
-def bind(written: Written, environ: Mapping[str, str]) -> tuple[Provider, ...]:
-    """All providers, the catalog's first."""
-    binder = _Binder(written, environ)
+def bind(written: Written, environ: Mapping[str, str], cwd: Path | None = None) -> tuple[Provider, ...]:
+    """All providers, the catalog's first. Files that rows only name are looked for in `cwd`."""
+    binder = _Binder(written, environ, cwd)
     rows = {
         name: _written_over(row, binder.own[name]) if name in binder.own else row for name, row in catalog().items()
     }
@@ -239,4 +277,8 @@ def doubtful(bound: Sequence[Provider]) -> list[str]:
         f"provider {one.name} ({one.place_from}): {one.why}"
         for one in bound
         if one.state == "off" and one.place_from and "our own address" in one.why
+    ] + [
+        f"provider {one.name}: {one.why}"
+        for one in bound
+        if one.state == "off" and one.row.auth == "oci" and one.why and not one.why.startswith((NO_KEY, *_MEANT))
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from foz.config.bind import ORACLES
 from foz.config.lines import Path
 from foz.config.refusal import closest
 from foz.config.sections import Written
@@ -31,7 +32,7 @@ def _all(written: Written) -> Iterator[Contradiction]:
     yield from _twice("provider", [row.name for row in written.provider])
     yield from _twice("model", [row.name for row in written.model])
     for index, own in enumerate(written.provider):
-        if own.name not in catalog() and own.base_url is None:
+        if own.name not in catalog() and own.base_url is None and own.dialect not in ORACLES:
             hint = closest(own.name, tuple(catalog()))
             words = f"expected a URL: '{own.name}' is not in the catalog{hint}"
             yield Contradiction(("provider", index, "base_url"), words)

@@ -212,7 +212,7 @@ def load(
     wrong = contradiction(written)
     if wrong is not None:
         raise ConfigError(f"{layers.place(wrong.path)}: {dotted(wrong.path)}: {wrong.words}")
-    providers = bind.bind(written, both)
+    providers = bind.bind(written, both, cwd)
     fields = {name: getattr(written, name) for name in Written.model_fields}
     if ("data",) not in layers.sources and "data" not in layers.tree:
         fields["data"] = default_data(both)

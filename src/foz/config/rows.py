@@ -12,13 +12,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from foz.config.address import MAX_PORT
 from foz.config.amounts import Names, Seconds, Whole, expected
-from foz.providers.row import Dialect, Knows, Quirk
+from foz.providers.row import Auth, Dialect, Knows, Quirk
 
 MAX_NAME = 256
 _PROVIDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,127}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _URL = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^\s?#]*)?")
+_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_OCID = re.compile(r"ocid1\.[A-Za-z0-9_.-]{1,250}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/models", "/api/chat", "/api/generate", "/api/tags")
 
@@ -63,6 +65,8 @@ Variable = Annotated[
 HeaderName = Annotated[str, _matching(_HEADER, "the name of a header")]
 ProviderName = Annotated[str, _matching(_PROVIDER, "a name of small letters, digits, `.`, `_` and `-`")]
 Url = Annotated[str, AfterValidator(_url)]
+Region = Annotated[str, _matching(_REGION, 'a region such as "us-chicago-1"')]
+Ocid = Annotated[str, _matching(_OCID, 'an OCID such as "ocid1.compartment.oc1..aaaa"')]
 Name = Annotated[str, AfterValidator(_name)]
 PlacementName = Literal["gpu", "api"]
 
@@ -88,8 +92,10 @@ class ProviderSettings(Row):
     secret: Annotated[tuple[Variable, ...], *Names.__metadata__] | None = Field(
         default=None, description="The environment variables that may hold its key; the first that is set is taken."
     )
-    auth: Literal["bearer", "header", "none"] | None = Field(
-        default=None, description="How the key is sent: `authorization: Bearer`, in `auth_header`, or not at all."
+    auth: Auth | None = Field(
+        default=None,
+        description="How the key is sent: `authorization: Bearer`, in `auth_header`, or not at all; `oci` signs "
+        "each call.",
     )
     auth_header: HeaderName | None = Field(
         default=None, description='The header of `auth = "header"`, such as `api-key`.'
@@ -128,6 +134,20 @@ class ProviderSettings(Row):
         "`no_reasoning_back` (it refuses earlier thoughts in messages), `families` (how a model is told to think, and "
         "what its embeddings need, is its family's, as at NVIDIA), `loads` (models may be asleep and are waited for, "
         "as at Hugging Face), `dedicated` (a Hugging Face endpoint of one model).",
+    )
+    region: Region | None = Field(
+        default=None, description="Of `oci`: the region, such as `us-chicago-1`; the profile's by default."
+    )
+    compartment: Ocid | None = Field(
+        default=None, description="Of `oci`: the OCID of the compartment that pays; the tenancy by default."
+    )
+    profile: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Of `oci`: the profile of the file of credentials; `DEFAULT` by default."
+    )
+    credentials: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None,
+        description="Of `oci`: the file of credentials; `credentials.conf` in the working directory by default, else "
+        "`OCI_CONFIG_FILE` or `~/.oci/config`.",
     )
     timeouts: OwnTimeouts = Field(default=OwnTimeouts(), description="Its own `[timeouts]`.")
 

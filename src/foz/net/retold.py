@@ -67,7 +67,7 @@ class Retold:
         if not call.telling.sure:
             described = await self._described(call.model)
             call = call if described is None else _again(call, described)
-        tried = (call.telling,)
+        tried: tuple[Telling, ...] = (call.telling,)
         first: Reply | None = None
         while True:
             answer = await self._upstream.send(call, patience, along)

@@ -1,14 +1,20 @@
 """Where Oracle's services are: one host for each service and region, under the domain of the realm."""
 
-from foz.wire.http import Call, Headers
-from foz.providers.auth.oci_signing import OciKey, date_of, sign
 from collections.abc import Callable
 from urllib.parse import urlsplit
+
+from foz.providers.auth.oci_signing import OciKey, date_of, sign
+from foz.wire.http import Call, Headers
 
 INFERENCE = "inference.generativeai"
 MANAGEMENT = "generativeai"
 AGENTS = "agent-runtime.generativeai"
-_REALMS = {"oc1": "oraclecloud.com", "oc2": "oraclegovcloud.com", "oc3": "oraclegovcloud.com", "oc4": "oraclegovcloud.uk"}
+_REALMS = {
+    "oc1": "oraclecloud.com",
+    "oc2": "oraclegovcloud.com",
+    "oc3": "oraclegovcloud.com",
+    "oc4": "oraclegovcloud.uk",
+}
 
 
 def realm_of(ocid: str) -> str:

@@ -30,6 +30,8 @@ def providers(settings: Settings) -> list[Finding]:
             findings.append(note(topic, f"used when it answers at {one.row.base_url}"))
         else:
             key = f"key from {one.key_from}" if one.key_from else "no key" if one.row.secret else "needs no key"
+            if one.credentials is not None:
+                key = f"signs with [{one.credentials.profile.name}] of {one.credentials.file}"
             findings.append(ok(topic, f"{one.row.base_url}, {key}"))
     return findings
 

@@ -1,0 +1,35 @@
+"""Oracle's providers: what is spoken to them, how each call is signed, and what else stands around their upstreams."""
+
+from collections.abc import Callable, Mapping
+
+from foz.canon.request import Operation
+from foz.config.bind import Provider
+from foz.config.refusal import ConfigError
+from foz.dialects.oci import speech as inference
+from foz.dialects.oci.telling import Memory, Place
+from foz.net.retold import Retold
+from foz.net.signed import Signed
+from foz.ports.clock import Clock
+from foz.ports.codec import Speech
+from foz.ports.upstream import Upstream
+from foz.providers.oracle import INFERENCE, MANAGEMENT, OciSigner, beside
+from foz.providers.row import ProviderRow
+
+
+def speech(row: ProviderRow) -> Mapping[Operation, Speech]:
+    """How a row's models are spoken to."""
+    place = Place(row.compartment, row.facts)
+    return inference.speech(place, Memory(place))
+
+
+def signed(upstream: Upstream, provider: Provider, clock: Clock) -> Upstream:
+    """Each call is signed with the provider's credentials."""
+    credentials = provider.credentials
+    if credentials is None:
+        raise ConfigError(f"provider {provider.name}: there are no credentials to sign with")
+    return Signed(upstream, OciSigner(credentials.key), provider.row.base_url, clock)
+
+
+def around(upstream: Upstream, provider: Provider, reach: Callable[[str], Upstream]) -> Upstream:
+    """Chats are told as each model takes them."""
+    return Retold(upstream, reach(beside(provider.row.base_url, INFERENCE, MANAGEMENT)))
