@@ -125,7 +125,11 @@ def _written_over(row: ProviderRow | None, own: ProviderSettings) -> ProviderRow
             said.setdefault("polls", "")  # the key of another place is not shown to the known one
         return msgspec.convert({**msgspec.structs.asdict(row), **said}, ProviderRow)
     near = Placement.GPU if is_loopback(urlsplit(own.base_url or "").hostname or "") else Placement.API
-    new = {"name": own.name, "placement": near, "auth": "bearer" if own.secret else "none"}
+    new: dict[str, object] = {
+        "name": own.name,
+        "placement": near,
+        "auth": "bearer" if own.secret else "none",
+    }
     if own.dialect in ORACLES:
         new = {**msgspec.structs.asdict(catalog()[own.dialect]), "name": own.name, "base_url_env": (), "example": ""}
     return msgspec.convert({**new, **said}, ProviderRow)
