@@ -97,10 +97,12 @@ class Plane:
     port: int
     house: House
 
-    def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Answer:
+    def ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: Iterator[bytes] | None = None
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request(method, path, headers=headers or {})
+            connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             named = {key.lower(): value for key, value in response.getheaders()}
             return Answer(response.status, named, response.read())
@@ -124,7 +126,8 @@ def serving(
         metrics=lambda: b"foz_up 1.0\n",
         admit=house.admit,
         encode_fault=encode_fault,
-        cors=lambda _call, _allow: (),
+        cors=lambda call, allow: ((b"x-cors", (call.header(b"origin") or b"nobody") + b" " + allow),),
+        max_body=1000,
         request_id=lambda call: (call.header(b"x-request-id") or b"made-%d" % next(numbers)).decode(),
     )
     config = uvicorn.Config(make_control(control, routers), lifespan="off", log_config=None, access_log=False)

@@ -28,6 +28,16 @@ async def who(request: Request) -> Response:
     return JSONResponse({"principal": request.state.principal.id})
 
 
+@ROUTER.post("/later/length")
+async def length(request: Request) -> Response:
+    return JSONResponse(len(await request.body()))
+
+
+@ROUTER.delete("/later/length")
+async def shorten() -> Response:
+    return JSONResponse(0)
+
+
 @ROUTER.get("/later/fault")
 async def fault() -> Response:
     raise Conflict("It is there already.", field="id")
@@ -161,6 +171,27 @@ def test_a_browser_at_the_root_is_shown_the_reference(plane: Plane) -> None:
 
     assert (answer.status, answer.headers["location"]) == (307, "docs")
     assert plane.get("/").json()["paths"] == ["/v1/chat/completions", "/v1/models", "/v1/models/{model}"]
+
+
+def test_a_body_is_bounded(plane: Plane) -> None:
+    """What comes without a length is counted: up to the limit it is read, beyond it is 413."""
+    fits = plane.ask("POST", "/later/length", body=iter([b"x" * 400, b"x" * 600]))
+    too_long = plane.ask("POST", "/later/length", body=iter([b"x" * 400, b"x" * 601]))
+
+    assert (fits.status, fits.json()) == (200, 1000)
+    assert (too_long.status, too_long.json()["error"]["code"]) == (413, "bad_request")
+    assert "max_body" in too_long.json()["error"]["message"]
+
+
+def test_pages_of_other_origins_are_told_what_they_may(plane: Plane) -> None:
+    """A preflight needs no key and is told the methods; other requests are told about reading only, and need one."""
+    plane.house.keys.add("right")
+    page = {"origin": "https://a.example"}
+    preflight = plane.ask("OPTIONS", "/later/length", {**page, "access-control-request-method": "POST"})
+
+    assert (preflight.status, preflight.headers["x-cors"]) == (204, "https://a.example DELETE, OPTIONS, POST")
+    assert plane.ask("OPTIONS", "/later/length", page).status == 401
+    assert plane.ask("GET", "/health", page).headers["x-cors"] == "https://a.example "
 
 
 def test_a_wrong_method_says_what_is_allowed(plane: Plane) -> None:

@@ -7,7 +7,7 @@ One slash at a path's end is ignored, HEAD is answered where GET is, OPTIONS say
 as on the data plane (`serve/http/routes.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,7 @@ from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Match
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
@@ -176,26 +177,25 @@ def _nothing(path: str, table: Table) -> NotFound:
     return NotFound(f"There is nothing at {path}; {hint}")
 
 
-def _fault_of(error: HTTPException, path: str, table: Table) -> Fault:
+def _fault_of(error: HTTPException, path: str, table: Table, allow: str) -> Fault:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return _nothing(path, table)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allow = (error.headers or {}).get("Allow", "")
-        return BadRequest(f"{path[:_SHOWN]} answers {_allowed(allow)} only.", status=error.status_code)
+        return BadRequest(f"{path[:_SHOWN]} answers {allow} only.", status=error.status_code)
     if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return BadRequest(str(error.detail), status=error.status_code)
     return Bug(str(error.detail), status=error.status_code)
 
 
-def _add_faults(app: FastAPI, control: Control) -> None:
+def _add_faults(app: FastAPI, control: Control, routes: Iterable[BaseRoute]) -> None:
     def tell(request: Request, fault: Fault) -> Response:
         return _told(control.encode_fault(fault, request.state.request_id, request.scope["path"]))
 
     async def http(request: Request, error: HTTPException) -> Response:
-        allow = _allowed((error.headers or {}).get("Allow", ""))
+        allow = _allowed(request, routes)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(status_code=204, headers={"allow": allow})
-        response = tell(request, _fault_of(error, request.scope["path"], control.table))
+        response = tell(request, _fault_of(error, request.scope["path"], control.table, allow))
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             response.headers["allow"] = allow
         return response
@@ -218,8 +218,12 @@ def _add_faults(app: FastAPI, control: Control) -> None:
     app.add_exception_handler(Exception, defect)
 
 
-def _allowed(allow: str) -> str:
-    methods = {method.strip() for method in allow.split(",") if method.strip()} | {"OPTIONS"}
+def _allowed(request: Request, routes: Iterable[BaseRoute]) -> str:
+    """What the path answers: a path with several methods is several routes to FastAPI."""
+    methods = {"OPTIONS"}
+    for route in routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or {"GET"}  # a folder of files has none
     if "GET" in methods:
         methods.add("HEAD")
     return ", ".join(sorted(methods))
@@ -287,7 +291,7 @@ def make_control(control: Control, routers: Sequence[APIRouter] = ()) -> ASGIApp
     app = _Reference(control.table, control.version)
     _add_state(app, control)
     _add_pages(app, control.version, control.table)
+    _add_faults(app, control, [*app.routes, *(route for router in routers for route in router.routes)])
     for router in routers:
         app.include_router(router)
-    _add_faults(app, control)
     return _Gate(app, control)
