@@ -248,6 +248,30 @@ def test_a_stream_that_breaks_never_looks_finished(gateway: Served, mischief: di
     assert b"[DONE]" not in said
 
 
+def test_a_caller_that_leaves_stops_the_server(gateway: Served, fake: Upstream) -> None:
+    """An endless answer ends at the server once its caller is gone; the ledger guesses what was forwarded."""
+    sent = headers({"simulate_endless": "1", "request_id": "left", "simulate_pace": "0.002"})
+    with gateway.connect() as connection:
+        connection.send(request("POST", CHAT, asking(stream=True), sent))
+        connection.head()
+        for _ in range(30):
+            connection.chunk()
+
+    def made() -> list[Any]:
+        return [one for one in fake.seen()["produced"] if one["request_id"] == "left"]
+
+    wait_until(lambda: bool(made()), "the server to stop")
+    ledger = Ledger(gateway.folder)
+    query = "SELECT state, input, output, estimated FROM entries WHERE request_id = 'left' AND state != 'open'"
+    wait_until(lambda: bool(ledger.rows(query)), "the entry to be settled")
+    (state, took, gave, estimated), *_ = ledger.rows(query)
+
+    assert not made()[0]["whole"]
+    assert (state, estimated) == ("caller_gone", 1)
+    assert int(str(took)) > 0
+    assert int(str(gave)) > 0
+
+
 def test_an_empty_answer_is_an_answer(gateway: Served) -> None:
     """No words at all are an empty answer with its counts, whole and streamed."""
     whole = answer(gateway, asking(), simulate_words="0")

@@ -86,7 +86,8 @@ def place(row: ProviderRow, said: str) -> str:
 
 def _placed(row: ProviderRow, said: str) -> str:
     known = urlsplit(row.base_url)
-    said = said.strip().rstrip("/")
+    said = said.strip().strip("\"'").strip().rstrip("/")
+    said = row.shorthands.get(said, said)
     if "://" in said:
         parts = urlsplit(said)
         if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:

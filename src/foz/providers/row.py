@@ -31,6 +31,8 @@ class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
     dialect: Dialect = "openai"
     base_url_env: tuple[str, ...] = ()
     """Variables that say where it is: a whole URL, or a host and port that take the rest from `base_url`."""
+    shorthands: dict[str, str] = {}
+    """Words that its own programs take for a whole URL there."""
     secret: tuple[str, ...] = ()
     """Variables that may hold its key, in order."""
     docs: str = ""
