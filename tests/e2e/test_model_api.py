@@ -10,6 +10,7 @@ import pytest
 
 from foz.skins.model_api import examples
 from foz.testing.process import Served, Upstream, start_gateway, start_upstream
+from foz.testing.raw import request
 from foz.wire.http import Headers, Reply
 
 KEY = "sk-model-api-0123456789"
@@ -331,3 +332,23 @@ def test_the_reference_shows_the_seeds_examples(house: House) -> None:
         assert paths[path]["post"]["requestBody"]["content"]["application/json"]["example"] == msgspec.json.decode(body)
         assert answer(path, "post") == msgspec.json.decode(said)
         assert paths[path]["post"]["security"] == paths["/models"]["get"]["security"]
+
+
+def test_a_stream_that_breaks_never_looks_finished(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A cut upstream is told as a last frame in the envelope; then the connection ends, without `[DONE]`."""
+    body = msgspec.json.encode({**msgspec.json.decode(examples.CHAT), "stream": True})
+    with (
+        start_gateway(tmp_path_factory.mktemp("test-mode"), environment={"TEST_MODE": "true"}) as gateway,
+        gateway.connect() as connection,
+    ):
+        connection.send(request("POST", "/models/any/name:at-all/chat/completions", body, ((b"x-simulate-cut", b"3"),)))
+        head = connection.head()
+        said = connection.rest()
+
+    assert (head.status, head.header(b"content-type")) == (200, b"text/event-stream; charset=utf-8")
+    frames = [msgspec.json.decode(line[6:]) for line in said.splitlines() if line.startswith(b"data: {")]
+    assert [frame["code"] for frame in frames[:-1]] == [200] * (len(frames) - 1)
+    assert (frames[-1]["code"], frames[-1]["data"]) == (502, None)
+    assert frames[0]["data"]["model"] == "any/name:at-all"
+    assert b"[DONE]" not in said
+    assert not said.endswith(b"0\r\n\r\n")
