@@ -28,6 +28,7 @@ REMEMBERED = 256
 """Answers kept, by what was asked: the model is deterministic."""
 REMEMBERED_BODY = 16_384
 """A longer request or answer is not kept."""
+ANSWERED = 200
 COUNTED = 10_000
 """Ids whose failures are counted."""
 FOREVER = 1e6
@@ -157,7 +158,7 @@ class SimulatedUpstream:
         self._pace = pace
         self._misbehaves = misbehaves
         self._failed: OrderedDict[str, int] = OrderedDict()
-        self._known: OrderedDict[tuple[str, str, bytes], Play] = OrderedDict()
+        self._known: OrderedDict[tuple[bytes, str, bytes], Play] = OrderedDict()
 
     async def send(self, call: Call, patience: Patience, along: Headers = ()) -> SimulatedAnswer:
         """The head of the answer. Raises Timeout where it takes longer than the caller has patience."""
@@ -194,14 +195,16 @@ class SimulatedUpstream:
 
     def _remembered(self, call: Call, mischief: Mischief) -> Play:
         """The play of a call; one without mischief is kept for the next call like it."""
-        if _paced(mischief, None) != NONE or len(call.body) > REMEMBERED_BODY:
+        if _paced(mischief, None) != NONE or len(call.body) > REMEMBERED_BODY or call.method != "POST":
             return self._face.perform(call, mischief)
-        key = (call.method, call.path, call.body)
+        key = (call.header(b"authorization") or b"", call.path, call.body)
         play = self._known.get(key)
         if play is not None:
             self._known.move_to_end(key)
             return play
         play = self._face.perform(call, mischief)
+        if play.status != ANSWERED:
+            return play  # it may be another one next time
         play = msgspec.structs.replace(play, steps=tuple(play.steps))
         if sum(len(step) for step in play.steps if isinstance(step, bytes)) <= REMEMBERED_BODY:
             self._known[key] = play
