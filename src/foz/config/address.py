@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import socket
 
 from msgspec import Struct
 from typing_extensions import override
@@ -39,6 +40,24 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
+        return False
+
+
+def is_this_machine(host: str) -> bool:
+    """
+    Whether a host is this machine, by its own name or by one of its addresses: what the kernel sends there leaves
+    from there. Nothing is sent, and other names are not looked up.
+    """
+    if is_loopback(host) or host.lower().rstrip(".") == socket.gethostname().lower():
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004 - IPv6
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, 9))
+            own = str(probe.getsockname()[0]).partition("%")[0]
+            return ipaddress.ip_address(own) == address
+    except (OSError, ValueError):
         return False
 
 

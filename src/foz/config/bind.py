@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from foz.canon.model import Patience, Placement
 from foz.config import oracle
-from foz.config.address import Address, is_loopback, read
+from foz.config.address import Address, is_loopback, is_this_machine, read
 from foz.config.refusal import ConfigError
 from foz.config.rows import ProviderSettings
 from foz.config.sections import Timeouts, Written
@@ -103,6 +103,8 @@ def _placed(row: ProviderRow, said: str) -> str:
             address = read(f"[{host}]:{known.port}" if ":" in host else f"{host}:{known.port or 443}", host)
         host, port = address.host, f":{address.port}"
         scheme, path = known.scheme, f"/{path}" if slash else known.path
+    if row.dialect == "ollama" and path.endswith("/v1"):
+        raise ValueError(said)  # its other API, which Ollama's own programs refuse too
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is turned away from it
     return f"{scheme}://{f'[{host}]' if ':' in host else host}{port}{path}"
 
@@ -112,9 +114,10 @@ def is_own(url: str, addresses: Sequence[Address]) -> bool:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     for address in addresses:
-        here = is_loopback(host) if address.loopback or address.everywhere else False
-        if address.port == port and (here or host == address.host):
-            return True
+        if address.port == port:
+            here = is_this_machine(host) if address.everywhere else address.loopback and is_loopback(host)
+            if here or host == address.host:
+                return True
     return False
 
 

@@ -36,6 +36,14 @@ def _all(written: Written) -> Iterator[Contradiction]:
             hint = closest(own.name, tuple(catalog()))
             words = f"expected a URL: '{own.name}' is not in the catalog{hint}"
             yield Contradiction(("provider", index, "base_url"), words)
+        known_row = catalog().get(own.name)
+        dialect = own.dialect or (known_row.dialect if known_row else None)
+        if dialect == "ollama" and own.base_url is not None and own.base_url.endswith("/v1"):
+            words = (
+                "expected the URL without /v1, where Ollama's own API begins; for the other one "
+                'say dialect = "openai" and models = "/models"'
+            )
+            yield Contradiction(("provider", index, "base_url"), words)
     known = (*catalog(), *(row.name for row in written.provider))
     for index, model in enumerate(written.model):
         for place, target in enumerate(model.targets):

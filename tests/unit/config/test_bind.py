@@ -1,6 +1,8 @@
 """Rows and the environment: which providers there are, where, with which key, and why not."""
 
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foz.canon.model import Patience, Placement
-from foz.config.address import Address
+from foz.config.address import Address, is_this_machine
 from foz.config.bind import Provider, is_own, place
 from foz.config.load import load
 from foz.config.refusal import ConfigError
@@ -166,6 +168,7 @@ def test_rows_that_cannot_be(tmp_path: Path, toml: str, message: str) -> None:
         ("https://box:8/", "https://box:8"),
         ("https://box/ollama", "https://box/ollama"),
         ("ollama.com", "https://ollama.com"),
+        ("https://box/v1", None),
         (' "box:1" ', "http://box:1"),
         ("'http://box'", "http://box"),
         ("box:1/api", "http://box:1/api"),
@@ -276,8 +279,35 @@ def test_our_own_address_is_refused_as_a_provider(tmp_path: Path) -> None:
         ("http://127.0.0.1:8000/v1", Address("10.0.0.1", 8000), False),
         ("https://api.openai.com/v1", Address("0.0.0.0", 443), False),
         ("simulated:", Address("127.0.0.1", 80), False),
+        (f"http://{socket.gethostname()}:8000", Address("0.0.0.0", 8000), True),
+        (f"http://{socket.gethostname()}:8000", Address("127.0.0.1", 8000), False),
+        ("http://203.0.113.7:8000", Address("0.0.0.0", 8000), False),
+        ("http://[2001:db8::7]:8000", Address("::", 8000), False),
+        ("http://elsewhere.invalid:8000", Address("::", 8000), False),
     ],
 )
 def test_what_is_our_own_address(url: str, address: Address, expected: bool) -> None:
     """A URL is ours where its port is and its host is this machine or the address itself."""
     assert is_own(url, [address]) is expected
+
+
+def test_an_address_of_this_machine_is_known() -> None:
+    """The address that this machine has towards others is its own; one that nobody has is not."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with suppress(OSError):  # no way out: only loopback is left
+            probe.connect(("203.0.113.7", 9))
+        own = probe.getsockname()[0]
+
+    assert is_this_machine(own if own != "0.0.0.0" else "127.0.0.1")
+    assert not is_this_machine("203.0.113.7")
+    assert not is_this_machine("not an address")
+
+
+def test_the_url_of_ollamas_other_api_is_told_what_to_say(tmp_path: Path) -> None:
+    """A row of Ollama's own API with a URL of `/v1` is refused, with both ways out; the other dialect takes it."""
+    toml = "[[provider]]\nname = 'ollama'\nbase_url = 'http://box:11434/v1'\n"
+    with pytest.raises(ConfigError, match=r"without /v1.* dialect = \"openai\""):
+        _settings(tmp_path, toml)
+
+    row = _bound(tmp_path, toml + "dialect = 'openai'\nmodels = '/models'\n")["ollama"].row
+    assert row.base_url == "http://box:11434/v1"
