@@ -124,11 +124,10 @@ def _answer(table: Table, route: Route) -> Tree:
 
 
 def _answers(table: Table, route: Route) -> Tree:
-    content: Tree = {}
+    content: Tree = {_kind(route.whole): _answer(table, route)}
     if route.streams:
-        piecewise = "The answer in pieces as they come, where the request asks for a stream."
-        content[_kind(route.stream)] = {"schema": {"type": "string", "description": piecewise}}
-    content |= {_kind(route.whole): _answer(table, route)}
+        piecewise = "The answer in pieces as they come, where a stream is asked for."
+        content.setdefault(_kind(route.stream), {"schema": {"type": "string", "description": piecewise}})
     failed: Tree = {"description": "What went wrong, in this API's words.", "headers": _told(ANSWERED)}
     if ERROR in table.schemas[route.skin]:
         failed["content"] = {"application/json": {"schema": _reference(table, route, ERROR)}}
