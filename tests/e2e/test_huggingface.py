@@ -120,6 +120,9 @@ def test_a_chat_comes_whole_and_in_pieces_alike(gateway: Served, fake: Upstream,
     assert choice["finish_reason"] == chunks[-1]["choices"][0]["finish_reason"] == "stop"
     assert asked(fake)[path] == before + 2
     assert whole["model"] == msgspec.json.decode(asking(model))["model"]
+    assert whole["id"]
+    assert whole["created"] > 0
+    assert {bool(chunk["id"]) and chunk["created"] > 0 for chunk in chunks} == {True}
 
 
 def test_whole_conversations_reach_the_model(gateway: Served) -> None:

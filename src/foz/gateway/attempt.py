@@ -18,7 +18,7 @@ from foz.canon.usage import Usage
 from foz.gateway.capture import heard
 from foz.gateway.completing import spoken
 from foz.gateway.health import Phase
-from foz.gateway.lane import TranslateStream, tallied, words
+from foz.gateway.lane import Name, TranslateStream, tallied, words
 from foz.gateway.meter import measured
 from foz.gateway.retry import after
 from foz.gateway.services import Services
@@ -190,7 +190,7 @@ class Run:
         if relay is not None:
             body, self._tally = relay.whole(reply, self._ask)
         else:
-            said = client.decode_response(reply)
+            said = self._name().given_whole(client.decode_response(reply))
             body = self._turn.codec.encode_response(said, self._decoded(), self._ask.model)
             self._tally = tallied(said)
             if self._said is not None:
@@ -203,9 +203,14 @@ class Run:
     def _road(self, client: ClientCodec, relay: RelayCodec | None) -> RelayStream:
         if relay is not None:
             return relay.stream(self._ask)
-        road = TranslateStream(client.decoder(), self._turn.codec.encoder(self._decoded(), self._ask.model))
+        encoder = self._turn.codec.encoder(self._decoded(), self._ask.model)
+        road = TranslateStream(client.decoder(), encoder, self._name())
         road.said = self._said
         return road
+
+    def _name(self) -> Name:
+        """What the answer is called where its target gives it no name: the entry, and now."""
+        return Name(f"foz-{self._id.hex()}", self._services.clock.now() // 1000)
 
     async def _stream(self, answer: UpstreamAnswer, road: RelayStream) -> None:
         tally = self._tally = road.tally

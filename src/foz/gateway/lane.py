@@ -3,6 +3,10 @@ The translate lane: decode to canon, encode again; always right. The relay lane 
 (`ports.codec.RelayCodec`): where caller and upstream speak the same, the bytes pass.
 """
 
+from typing import NamedTuple
+
+from msgspec import structs
+
 from foz.canon.event import (
     CallGrew,
     CallOpened,
@@ -11,6 +15,7 @@ from foz.canon.event import (
     Measured,
     ReasoningGrew,
     RefusalGrew,
+    Started,
     TextGrew,
     VendorSaid,
 )
@@ -40,18 +45,40 @@ def _count(tally: Tally, event: Event) -> None:
             pass
 
 
+class Name(NamedTuple):
+    """What an answer is called whose target gave it no name: callers' dialects want one."""
+
+    id: str
+    created: int
+
+    def given(self, event: Event) -> Event:
+        """The event with what it lacks of it."""
+        if not isinstance(event, Started) or (event.id and event.created):
+            return event
+        return structs.replace(event, id=event.id or self.id, created=event.created or self.created)
+
+    def given_whole(self, answer: Answer) -> Answer:
+        """A whole answer with what it lacks of it."""
+        if isinstance(answer, EmbedResponse) or (answer.id and answer.created):
+            return answer
+        return structs.replace(answer, id=answer.id or self.id, created=answer.created or self.created)
+
+
 class TranslateStream:
     """Upstream bytes to events to caller's bytes. Implements `ports.codec.RelayStream`."""
 
-    def __init__(self, decoder: EventDecoder, encoder: EventEncoder) -> None:
+    def __init__(self, decoder: EventDecoder, encoder: EventEncoder, name: Name) -> None:
         self.tally = Tally()
         self.said: list[str] | None = None
         """The answer's words, where somebody gathers them."""
         self._decoder = decoder
         self._encoder = encoder
+        self._name: Name | None = name
 
     def _say(self, events: list[Event]) -> bytes:
         said = []
+        if self._name is not None and events:
+            events, self._name = [self._name.given(events[0]), *events[1:]], None
         for event in events:
             _count(self.tally, event)
             if self.said is not None and isinstance(event, TextGrew) and self.tally.content <= LONGEST:
