@@ -44,6 +44,8 @@ class Fault(Exception):
         self.target = target
         self.sent = sent
         """False where a target cannot have seen the request; only then is sending it again always safe."""
+        self.answered: int | None = None
+        """The status with which a target refused, as it was; `status` is what it means for the caller."""
 
 
 class CallerFault(Fault):

@@ -170,7 +170,9 @@ class Run:
         self._caller.feed_from(answer)
         try:
             if answer.status not in OK:
-                raise client.decode_fault(await answer.whole(MAX_FAULT_BODY))
+                fault = client.decode_fault(await answer.whole(MAX_FAULT_BODY))
+                fault.answered = answer.status
+                raise fault
             if ask.stream:
                 await self._stream(answer, self._road(client, relay))
             else:

@@ -8,7 +8,7 @@ letters of its own wins. What no family says is tried: only what is known to fai
 import re
 import tomllib
 from fnmatch import translate
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -38,6 +38,8 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Fields of requests for embeddings that it needs and callers may not say."""
 
 
+KEPT = 4_096
+"""Names whose families are remembered."""
 UNKNOWN = Family(match=())
 """What is true of a model that no family claims."""
 
@@ -68,6 +70,7 @@ def _table() -> tuple[tuple[re.Pattern[str], Family], ...]:
     return tuple((re.compile(translate(pattern)), family) for pattern, family in rows)
 
 
+@lru_cache(KEPT)
 def family(model: str) -> Family:
     """The family of the model that a provider calls so."""
     name = model.rpartition("/")[2].lower()

@@ -103,6 +103,25 @@ def test_a_row_of_the_file_changes_the_catalogs(tmp_path: Path) -> None:
     assert (bound["ollama"].state, bound["ollama"].why) == ("off", "switched off by enabled = false in foz.toml")
 
 
+@pytest.mark.parametrize(
+    ("toml", "environ", "expected"),
+    [
+        ("", {}, "https://api.nvcf.nvidia.com/v2/nvcf/pexec/status"),
+        ("", {"NVIDIA_BASE_URL": "http://nim.lab:8000"}, ""),
+        ('base_url = "http://nim.lab:8000/v1"', {}, ""),
+        ('polls = "http://nim.lab/status"', {"NVIDIA_BASE_URL": "http://nim.lab:8000"}, "http://nim.lab/status"),
+        ('base_url = "http://nim.lab:8000/v1"\npolls = "http://nim.lab/status"', {}, "http://nim.lab/status"),
+    ],
+)
+def test_a_key_for_another_place_is_not_shown_to_the_known_one(
+    tmp_path: Path, toml: str, environ: dict[str, str], expected: str
+) -> None:
+    """Where calls that were put off are asked for moves with the provider: elsewhere it is only what the row says."""
+    row = f'[[provider]]\nname = "nvidia"\n{toml}' if toml else ""
+
+    assert _bound(tmp_path, row, NVIDIA_API_KEY="k", **environ)["nvidia"].row.polls == expected
+
+
 def test_a_provider_of_ones_own(tmp_path: Path) -> None:
     """A new name with a URL is a provider: without a secret it needs none, on this machine it is ours."""
     toml = """

@@ -514,3 +514,16 @@ def test_a_callers_time_bounds_all_attempts() -> None:
         assert [patience.connect for patience in core.upstream.patience] == [5.0, 5.0]
 
     run(main())
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_a_refusal_knows_its_own_status(status: int) -> None:
+    """Whatever a target's refusal means for the caller, the fault knows the status that it came with."""
+
+    async def main() -> None:
+        policy = Policy(retries=RetryPolicy(again=0))
+        fault = await Core(Scripted(b"{}", status=status), policy=policy).serve()
+        assert fault is not None
+        assert fault.answered == status
+
+    run(main())
