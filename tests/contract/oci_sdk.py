@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import oci
+from oci import generative_ai_agent_runtime as runtime
 from oci import generative_ai_inference as inference
 from oci._vendor import requests
 from oci.generative_ai_inference import models
@@ -186,6 +187,47 @@ def tell_signatures(session: Session, profiles: list[str], config: str) -> list[
     return told
 
 
+def tell_agents(session: Session) -> Facts:
+    """Sessions made, used, looked at and ended; chats whole and streamed; what is not there."""
+    client = runtime.GenerativeAiAgentRuntimeClient(
+        session.config,
+        service_endpoint=session.endpoint,
+        retry_strategy=oci.retry.NoneRetryStrategy(),
+        circuit_breaker_strategy=oci.circuit_breaker.NoCircuitBreakerStrategy(),
+        timeout=(5, 20),
+    )
+    agent = "ocid1.genaiagentendpoint.oc1.us-chicago-1.traced-tool"
+    made = client.create_session(runtime.models.CreateSessionDetails(display_name="mine"), agent).data
+    first = client.chat(agent, runtime.models.ChatDetails(user_message="Hello", session_id=made.id)).data
+    acted = runtime.models.FunctionCallingPerformedAction(
+        action_id=first.required_actions[0].action_id, function_call_output="30 degrees"
+    )
+    asked = runtime.models.ChatDetails(
+        user_message="", should_stream=True, session_id=made.id, performed_actions=[acted]
+    )
+    events = [msgspec.json.decode(event.data) for event in client.chat(agent, asked).data.events()]
+    texts = [event["message"]["content"]["text"] for event in events]
+    known = client.get_session(agent, made.id).data.id
+    ended = client.delete_session(agent, made.id).status
+    try:
+        client.chat(agent, runtime.models.ChatDetails(user_message="Hello", session_id=made.id))
+        gone = 200
+    except oci.exceptions.ServiceError as error:
+        gone = error.status
+    return {
+        "name": made.display_name,
+        "known": known == made.id,
+        "text": first.message.content.text,
+        "citation": first.message.content.citations[0].source_location.url,
+        "tokens": first.traces[0].usage[0].usage_details.output_token_count,
+        "called": first.required_actions[0].function_call.name,
+        "streamed": "".join(texts[:-1]),
+        "last": texts[-1],
+        "ended": ended,
+        "gone": gone,
+    }
+
+
 def main() -> None:
     """Runs all of it."""
     config, endpoint = sys.argv[1:3]
@@ -199,6 +241,7 @@ def main() -> None:
         "embeddings": tell_embeddings(session),
         "errors": tell_errors(session),
         "by_token": tell_cohere(by_token)["text"],
+        "agents": tell_agents(session),
         "signatures": tell_signatures(session, ["DEFAULT", "SESSION", "LOCKED"], config),
     }
     sys.stdout.buffer.write(msgspec.json.encode(facts))

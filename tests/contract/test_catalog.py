@@ -24,7 +24,7 @@ REMOTE = [row for row in ROWS if not row.local and row.name != SIMULATED and row
 LOCAL = [row for row in ROWS if row.local]
 WANTED = {
     "openai", "nvidia", "huggingface", "deepseek", "mistral", "groq", "openrouter", "together", "xai",
-    "oci", "vllm", "llamacpp", "lmstudio", "ollama", "simulated",
+    "oci", "oci_agent", "vllm", "llamacpp", "lmstudio", "ollama", "simulated",
 }  # fmt: skip
 
 

@@ -111,3 +111,16 @@ def test_the_sdk_takes_errors(facts: dict[str, Any]) -> None:
 def test_a_session_token_signs_too(facts: dict[str, Any]) -> None:
     """A profile with a token file is let in by its token."""
     assert facts["by_token"] == facts["cohere"]["text"]
+
+
+def test_the_sdk_takes_agents(facts: dict[str, Any]) -> None:
+    """The agent runtime's client makes, uses, looks at and ends a session, and reads all that an agent says."""
+    told = facts["agents"]
+
+    assert (told["name"], told["known"], told["ended"], told["gone"]) == ("mine", True, 204, 404)
+    assert told["text"].startswith('Turn 1, which began with "Hello"')
+    assert told["citation"] == "https://example.com/a.pdf"
+    assert told["called"] == "weather"
+    assert told["tokens"] > 3
+    assert told["streamed"] == told["last"]
+    assert "The tool answered: 30 degrees" in told["last"]

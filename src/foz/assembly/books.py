@@ -1,6 +1,7 @@
 """What is kept on disk: the ledger, the callers' keys, and what is left of their allowances."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -9,11 +10,13 @@ from pydantic import SecretStr
 from foz.assembly.duty import every, tried
 from foz.config.settings import Settings
 from foz.ports.clock import Clock
+from foz.sessions.keeper import Keeper
 from foz.store.content import ContentFiles
 from foz.store.database import StoreError, path_of, prepare
 from foz.store.disk import SWEEP_SECONDS, Disk
 from foz.store.keys import NOTE_SECONDS, POLL_SECONDS, SqliteKeys
 from foz.store.leases import RETURN_SECONDS, SqliteBook
+from foz.store.sessions import FORGET_SECONDS, SqliteSessions
 
 _UNNOTED = "when keys were last used is not noted for now"
 
@@ -28,6 +31,8 @@ class Books:
         self.ledger = self._disk.ledger
         self.keys = _keys(settings, clock, self._disk)
         self.content = ContentFiles(settings.data, clock.now, limit=kept.capture_limit, days=kept.content_days)
+        self._sessions = SqliteSessions(self._disk.writer)
+        self.keeper = Keeper(self._sessions, clock, os.urandom)
         self.book = SqliteBook(self._disk.writer, self._disk.owner.id, clock.now)
 
     @property
@@ -45,11 +50,15 @@ class Books:
             (SWEEP_SECONDS, self._disk.sweep, "what dead processes left open stays open for now"),
             (POLL_SECONDS, self.keys.look_again, "new and revoked keys are not seen for now"),
             (NOTE_SECONDS, self.keys.note_used, _UNNOTED),
+            (FORGET_SECONDS, self._forget, "sessions that are long over are kept for now"),
             (RETURN_SECONDS, self.book.return_idle, "what was lent of budgets is not given back for now"),
         )
         async with asyncio.TaskGroup() as group:
             for seconds, do, meaning in duties:
                 group.create_task(every(seconds, do, meaning, self._clock.sleep))
+
+    async def _forget(self) -> None:
+        await self._sessions.forget(self._clock.now())
 
     async def close(self) -> None:
         """Writes what waits. Each step is done, whatever the one before came to."""

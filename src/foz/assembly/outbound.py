@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from foz.assembly.oracle import Means
 from foz.assembly.tongues import TONGUES, surrounded, wrapped
 from foz.canon.fault import Fault
 from foz.canon.model import Patience
@@ -16,6 +17,7 @@ from foz.config.bind import Provider
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 from foz.dialects.openai.speech import speech
+from foz.net.agents import Agents
 from foz.net.origin import Endpoint, Origin
 from foz.net.polling import Polling
 from foz.net.proxy import way_out
@@ -24,6 +26,7 @@ from foz.ports.line import Line
 from foz.ports.upstream import Upstream
 from foz.ports.watch import Watch
 from foz.providers.catalog import SIMULATED
+from foz.sessions.keeper import Keeper
 from foz.testing.simulated.upstream import SimulatedUpstream
 from foz.wire.http import Call
 
@@ -37,14 +40,17 @@ OK = 200
 class Outbound:
     """The providers of one settings file, ready to be asked."""
 
-    def __init__(self, settings: Settings, watch: Watch, clock: Clock) -> None:
+    def __init__(self, settings: Settings, watch: Watch, clock: Clock, keeper: Keeper | None = None) -> None:
+        self._keeper = keeper
         self._providers = {one.name: one for one in settings.providers if one.state != "off"}
         self._tls: ssl.SSLContext | None = None
         self._upstreams = {name: self._upstream(one, settings, watch, clock) for name, one in self._providers.items()}
-        self.lines: Mapping[str, Line] = {
-            name: Line(self._upstreams[name], TONGUES[one.row.dialect].speech(one.row), _prefixes(one))
-            for name, one in self._providers.items()
-        }
+        self.lines: Mapping[str, Line] = {name: self._line(one) for name, one in self._providers.items()}
+
+    def _line(self, one: Provider) -> Line:
+        upstream = self._upstreams[one.name]
+        agency = upstream if isinstance(upstream, Agents) else None
+        return Line(upstream, TONGUES[one.row.dialect].speech(one.row), _prefixes(one), agency)
 
     def _upstream(self, one: Provider, settings: Settings, watch: Watch, clock: Clock) -> Upstream:
         if one.name == SIMULATED:
@@ -57,7 +63,7 @@ class Outbound:
             there = msgspec.structs.replace(one, row=msgspec.structs.replace(one.row, base_url=url))
             return wrapped(self._origin(one, url, settings, watch), there, clock)
 
-        return surrounded(upstream, one, reach)
+        return surrounded(upstream, one, Means(clock, reach, self._keeper))
 
     def _origin(self, one: Provider, base_url: str, settings: Settings, watch: Watch) -> Origin:
         url = urlsplit(base_url)

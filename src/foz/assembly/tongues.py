@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from foz.assembly import oracle
+from foz.assembly.oracle import Means
 from foz.canon.request import Operation
 from foz.config.bind import Provider
 from foz.dialects.huggingface import speech as huggingface
@@ -25,9 +26,6 @@ from foz.ports.upstream import Upstream
 from foz.providers.profile import habits, kind
 from foz.providers.row import Dialect, ProviderRow
 
-Reach = Callable[[str], Upstream]
-"""Another URL of the same provider, with the same credentials."""
-
 
 class Tongue(Struct, frozen=True):
     """How providers of one dialect are spoken to."""
@@ -35,7 +33,7 @@ class Tongue(Struct, frozen=True):
     speech: Callable[[ProviderRow], Mapping[Operation, Speech]]
     read_list: Callable[[bytes], list[str]]
     """The models that a list names, from the answer to GET of the row's `models`. Raises DecodeError."""
-    around: "Callable[[Upstream, Provider, Reach], Upstream] | None" = None
+    around: Callable[[Upstream, Provider, Means], Upstream] | None = None
     """What the dialect itself needs around its upstream, such as another try in another format."""
 
 
@@ -54,6 +52,7 @@ TONGUES: Mapping[Dialect, Tongue] = {
     "huggingface": Tongue(_huggingface, read_list),
     "ollama": Tongue(lambda _: ollama.SPEECH, read_tags),
     "oci": Tongue(oracle.speech, read_list, oracle.around),
+    "oci_agent": Tongue(oracle.agent_speech, read_list, oracle.agents),
 }
 
 Wrap = Callable[[Upstream, Provider, Clock], Upstream]
@@ -72,7 +71,7 @@ def wrapped(upstream: Upstream, provider: Provider, clock: Clock) -> Upstream:
     return upstream
 
 
-def surrounded(upstream: Upstream, provider: Provider, reach: Reach) -> Upstream:
+def surrounded(upstream: Upstream, provider: Provider, means: Means) -> Upstream:
     """The upstream in what its dialect needs around it."""
     around = TONGUES[provider.row.dialect].around
-    return upstream if around is None else around(upstream, provider, reach)
+    return upstream if around is None else around(upstream, provider, means)

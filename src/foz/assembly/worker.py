@@ -83,7 +83,7 @@ class Worker:
         self._retired: list[Outbound] = []
         self._identities = Identities(self._clock.now, os.urandom)
         self._books = Books(settings, self._clock)
-        self._outbound = Outbound(settings, self._watch, self._clock)
+        self._outbound = Outbound(settings, self._watch, self._clock, self._books.keeper)
         self._counts = Counts(
             run=place.run,
             pid=os.getpid(),
@@ -239,7 +239,7 @@ class Worker:
         """Providers, models and prices anew, swapped whole; doors and callers' keys from settings need a restart."""
         try:
             settings = self._reread()
-            outbound = Outbound(settings, self._watch, self._clock)
+            outbound = Outbound(settings, self._watch, self._clock, self._books.keeper)
         except (ConfigError, ValueError) as error:
             log.error("the settings were not read anew, the old ones stay: %s", error)  # noqa: TRY400 - it says all
             return

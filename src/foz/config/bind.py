@@ -23,7 +23,7 @@ from foz.config.rows import ProviderSettings
 from foz.config.sections import Timeouts, Written
 from foz.providers.auth.sign import signed
 from foz.providers.catalog import SIMULATED, catalog
-from foz.providers.oracle import INFERENCE, endpoint, realm_of
+from foz.providers.oracle import AGENTS, INFERENCE, endpoint, realm_of
 from foz.providers.row import Dialect, ProviderRow
 from foz.wire.http import Headers
 
@@ -34,8 +34,8 @@ _ROW_KEYS = (
     "base_url", "dialect", "secret", "auth", "auth_header", "placement", "resend", "models", "knows", "polls",
     "forwards", "quirks", "region", "compartment", "profile", "credentials",
 )  # fmt: skip
-ORACLES: tuple[Dialect, ...] = ("oci",)
-SERVICES: Mapping[Dialect, str] = {"oci": INFERENCE}
+ORACLES: tuple[Dialect, ...] = ("oci", "oci_agent")
+SERVICES: Mapping[Dialect, str] = {"oci": INFERENCE, "oci_agent": AGENTS}
 """Oracle's service that speaks a dialect."""
 _MEANT = ("switched off", "test mode", "only in test mode")
 _PORT_ALONE = re.compile(r"^:([0-9]+)(?![0-9:])")

@@ -24,6 +24,7 @@ from foz.gateway.retry import after
 from foz.gateway.services import Services
 from foz.ports.caller import Caller
 from foz.ports.codec import ClientCodec, RelayCodec, RelayStream, Tally
+from foz.ports.sessions import asking
 from foz.ports.turn import Turn
 from foz.ports.upstream import UpstreamAnswer
 
@@ -165,7 +166,10 @@ class Run:
         patience = target.patience
         if ask.seconds is not None:
             patience = patience.within(ask.seconds - (services.clock.monotonic() - self._began))
-        answer = await line.upstream.send(call, patience, line.along(turn.headers, turn.request_id))
+        along = line.along(turn.headers, turn.request_id)
+        if line.agency is not None:
+            along = (*along, *asking(turn.principal.id, self._project()))
+        answer = await line.upstream.send(call, patience, along)
         self._status = answer.status
         self._caller.feed_from(answer)
         try:
@@ -266,15 +270,18 @@ class Run:
         elif isinstance(fault, Refused | Limited):  # else it is not the target's doing: nothing is known of its health
             self._turned(services.health.did_well(name))
 
+    def _project(self) -> str:
+        said = over(self._ask.attribution, self._turn.attribution).project
+        return self._turn.principal.project or said or ""
+
     def _entry(self) -> Entry:
         turn, ask = self._turn, self._ask
-        attribution = over(ask.attribution, turn.attribution)
         return Entry(
             id=self._id,
             at=self._services.clock.now(),
             principal=turn.principal.id,
-            project=turn.principal.project or attribution.project or "",
-            attribution=attribution,
+            project=self._project(),
+            attribution=over(ask.attribution, turn.attribution),
             skin=turn.skin.name,
             operation=ask.operation,
             model=ask.model,

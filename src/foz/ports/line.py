@@ -6,6 +6,7 @@ from typing import Protocol
 from foz.canon.model import Model, Target
 from foz.canon.request import Operation
 from foz.ports.codec import Speech
+from foz.ports.sessions import Agency
 from foz.ports.upstream import Upstream
 from foz.wire.http import Headers
 
@@ -13,15 +14,21 @@ from foz.wire.http import Headers
 class Line:
     """Everything needed to ask one provider."""
 
-    __slots__ = ("forwards", "speech", "upstream")
+    __slots__ = ("agency", "forwards", "speech", "upstream")
 
     def __init__(
-        self, upstream: Upstream, speech: Mapping[Operation, Speech], forwards: tuple[bytes, ...] = ()
+        self,
+        upstream: Upstream,
+        speech: Mapping[Operation, Speech],
+        forwards: tuple[bytes, ...] = (),
+        agency: Agency | None = None,
     ) -> None:
         self.upstream = upstream
         self.speech = speech
         self.forwards = forwards
         """Prefixes of the caller's header names that go along to this provider."""
+        self.agency = agency
+        """Who keeps the sessions of its agents, where it has them: it is told who asks."""
 
     def along(self, headers: Headers, request_id: str) -> Headers:
         """What of the caller's headers goes along, and the id under which the ledger knows the call."""

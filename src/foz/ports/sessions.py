@@ -59,6 +59,11 @@ class Agency(Protocol):
         ...
 
 
+def asking(principal: str, project: str) -> Headers:
+    """Who asks, as headers."""
+    return ((PRINCIPAL, principal.encode()), (PROJECT, project.encode()))
+
+
 def whose_of(along: Headers) -> tuple[tuple[str, str], Headers]:
     """Who asks, and the headers that go further."""
     said = dict(along)

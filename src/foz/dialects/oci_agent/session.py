@@ -1,8 +1,8 @@
 """
 Sessions of an agent: which one a chat wants, and the calls that open and end one.
 
-A chat may name its session (`sessionId`), or its channel and its user there (`channel`, `cuid`), for whom one session is
-kept; else it has one of its own, ended after the answer. A call of this dialect can be said in any session
+A chat may name its session (`sessionId`), or its channel and its user there (`channel`, `cuid`), for whom one session
+is kept; else it has one of its own, ended after the answer. A call of this dialect can be said in any session
 (`Call.within`); whoever sends it sees to the session. What session it was is told in the answer: in these headers of a
 whole one, in a frame before the first of a stream.
 """

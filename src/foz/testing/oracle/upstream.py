@@ -23,6 +23,7 @@ from foz.canon.request import ChatRequest
 from foz.canon.response import fold
 from foz.ports.clock import Clock
 from foz.testing.oracle import hear, tell
+from foz.testing.oracle.agents import Agents, Unknown, Wrong, parts_of
 from foz.testing.oracle.verify import why_not
 from foz.testing.simulated.answer import answer
 from foz.testing.simulated.embed import embed
@@ -80,6 +81,7 @@ class OracleUpstream(SimulatedUpstream):
         self._keys = keys
         self._utc = now
         self._named = dict(models or {})
+        self.agents = Agents()
         self._next: deque[Headers] = deque()
         self.accounts: deque[Account] = deque(maxlen=_MOST)
 
@@ -105,6 +107,11 @@ class OracleUpstream(SimulatedUpstream):
 
     def _own(self, call: Call) -> Play:
         """What tests ask the fake itself."""
+        if call.path == "/_sessions":
+            if call.method == "DELETE":
+                self.agents.sessions.clear()
+            told = {"made": self.agents.made, "ended": self.agents.ended, "open": sorted(self.agents.sessions)}
+            return Play(200, JSON, (json.encode(told),))
         if call.method == "PUT":
             said: list[dict[str, str]] = msgspec.json.decode(call.body)
             self._next = deque(tuple((name.encode(), value.encode()) for name, value in one.items()) for one in said)
@@ -120,9 +127,40 @@ class OracleUpstream(SimulatedUpstream):
         return self._other(call, mischief)
 
     def _other(self, call: Call, mischief: Mischief) -> Play:
-        """Any other path: there is none."""
-        del mischief
+        """An agent's path, or one that there is not."""
+        parts = parts_of(call.path)
+        if parts is not None:
+            try:
+                return self._agent(parts, call, mischief)
+            except Unknown as session:
+                return fault(404, None, f"session {session} not found")
+            except Wrong as wrong:
+                return fault(400, None, str(wrong))
         return fault(404, "NotAuthorizedOrNotFound", f"{_MISSING} ({call.method} {call.path})")
+
+    def _agent(self, parts: tuple[str, str, str], call: Call, mischief: Mischief) -> Play:
+        """Raises Unknown or Wrong."""
+        agent, what, session = parts
+        match call.method, what, session:
+            case "POST", "sessions", "":
+                return Play(200, JSON, (self.agents.opened(call),))
+            case "GET" | "PUT", "sessions", _:
+                return Play(200, JSON, (self.agents.told(session),))
+            case "DELETE", "sessions", _:
+                self.agents.ends(session)
+                return Play(204, JSON, (b"",))
+            case "POST", "actions", "chat":
+                return self._agent_chat(agent, call, mischief)
+            case _:
+                return fault(404, "NotAuthorizedOrNotFound", _MISSING)
+
+    def _agent_chat(self, agent: str, call: Call, mischief: Mischief) -> Play:
+        answer = self.agents.answers(agent, call)
+        account = self._account(call, agent)
+        account.input, account.output, account.ended = answer.input, answer.output, True
+        if not answer.stream:
+            return whole(answer.whole(), mischief)
+        return Play(200, SSE, _broken(answer.frames(), mischief), stream=True)
 
     def _described(self, path: str) -> Play:
         """What the management API says of a model or an endpoint."""
@@ -221,9 +259,14 @@ def _counted(events: Iterator[Event], account: Account) -> Iterator[Event]:
 
 
 def _stream(teller: tell.Teller, events: Iterator[Event], mischief: Mischief) -> Iterator[Step]:
+    """The frames of a model's stream."""
+    return _broken(_frames(teller, events), mischief)
+
+
+def _broken(frames: Iterator[bytes], mischief: Mischief) -> Iterator[Step]:
     """The frames of a stream; ends where mischief ends it."""
     last = {one for one in (mischief.cut, mischief.hang, mischief.error) if one is not None}
-    for at, frame in enumerate(_frames(teller, events)):
+    for at, frame in enumerate(frames):
         if at in last:
             break
         yield sse.encode(b'{"message": {"content": [{"ty') if at + 1 == mischief.garble else frame
