@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from foz.canon.fault import Down, Fault, Garbled, Limited, Refused, Timeout, Unsupported
+from foz.canon.fault import BadRequest, Down, Fault, Garbled, Limited, Refused, Timeout, Unsupported
 from foz.canon.request import EmbedRequest
 from foz.canon.usage import Usage
 from foz.dialects.oci.embeddings import EmbeddingClient
@@ -85,6 +85,22 @@ def test_texts_are_embedded() -> None:
         "inputType": "SEARCH_DOCUMENT",
         "outputDimensions": 512,
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("query", "SEARCH_QUERY"), ("SEARCH_DOCUMENT", "SEARCH_DOCUMENT"), ("clustering", "CLUSTERING")]
+)
+def test_what_texts_are_for_is_said(said: str, told: str) -> None:
+    """An `input_type` in the caller's words is told in Oracle's; a word that nobody knows is refused by name."""
+
+    def asked(word: object) -> EmbedRequest:
+        return EmbedRequest("public", ("a",), vendor={"openai": {"input_type": msgspec.Raw(msgspec.json.encode(word))}})
+
+    assert msgspec.json.decode(CLIENT.encode_request(asked(said), "m").body)["inputType"] == told
+    for wrong in ("nonsense", 7):
+        with pytest.raises(BadRequest) as refused:
+            CLIENT.encode_request(asked(wrong), "m")
+        assert refused.value.field == "input_type"
 
 
 @pytest.mark.parametrize("inputs", [((1, 2, 3),), ("x",) * 97])

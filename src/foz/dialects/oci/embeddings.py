@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Raw, Struct
 
-from foz.canon.fault import Fault, Unsupported
+from foz.canon.fault import BadRequest, Fault, Unsupported
 from foz.canon.request import EmbedRequest, Request
 from foz.canon.response import EmbedResponse
 from foz.canon.usage import Usage
@@ -18,6 +18,17 @@ from foz.wire.http import Call, Reply
 PATH = "/20231130/actions/embedText"
 MOST = 96
 """Texts that one call may bring."""
+_TYPES = {
+    "query": "SEARCH_QUERY",
+    "search_query": "SEARCH_QUERY",
+    "passage": "SEARCH_DOCUMENT",
+    "document": "SEARCH_DOCUMENT",
+    "search_document": "SEARCH_DOCUMENT",
+    "classification": "CLASSIFICATION",
+    "clustering": "CLUSTERING",
+}
+"""What callers call what a text is for (`input_type`), in small letters."""
+_WORD = msgspec.json.Decoder(str)
 _VENDOR = frozenset({"inputType", "truncate", "isEcho", "embeddingTypes"})
 
 
@@ -46,6 +57,22 @@ def _usage(answer: _Answer) -> Usage | None:
     return None if given is None else Usage(input=given, output=0)
 
 
+def _input_type(request: EmbedRequest) -> str:
+    """What the texts are for: `input_type` in the bag of whichever dialect the caller speaks, for none has a word."""
+    for fields in request.vendor.values():
+        raw = fields.get("input_type")
+        if raw is None:
+            continue
+        try:
+            said = _WORD.decode(raw).lower()
+        except BROKEN:
+            said = ""
+        if said not in _TYPES:
+            raise BadRequest(f"'input_type' must be one of {', '.join(_TYPES)}.", field="input_type")
+        return _TYPES[said]
+    return "SEARCH_DOCUMENT"
+
+
 class EmbeddingClient:
     """Implements `ports.codec.ClientCodec`."""
 
@@ -65,7 +92,7 @@ class EmbeddingClient:
             "inputs": texts,
             "servingMode": self._place.serving(model),
             "compartmentId": self._place.compartment,
-            "inputType": "SEARCH_DOCUMENT",
+            "inputType": _input_type(request),
         }
         if request.dimensions is not None:
             said["outputDimensions"] = request.dimensions
