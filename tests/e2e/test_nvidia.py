@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from foz.testing.process import Served, Upstream, start_gateway, start_upstream
+from foz.testing.raw import request
 from foz.wire.http import Headers, Reply
 from foz.wire.sse import Decoder
 from tests.e2e.ground import Ledger
@@ -135,6 +136,30 @@ def test_a_passage_is_placed_unless_a_question_is_named(gateway: Served) -> None
     assert passage == place("nvidia/nv-embedqa-e5-v5", input_type="passage") != question
     assert question == place("nvidia/nv-embedqa-e5-v5-query")
     assert place("baai/bge-m3") not in (passage, question)
+
+
+@pytest.mark.parametrize("model", [LLAMA, NANO, SUPER])
+def test_a_stream_comes_as_it_is_made(gateway: Served, model: str) -> None:
+    """The first words, or thoughts, reach the caller while NVIDIA still waits to send its last."""
+    with gateway.connect() as connection:
+        body = asking(model, stream=True, **({} if model == LLAMA else {"reasoning_effort": "high"}))
+        connection.send(request("POST", CHAT, body, ((b"x-simulate-hang", b"4"),)))
+        assert connection.head().status == 200
+        first = connection.until(b'"content":"This"' if model == LLAMA else b'"reasoning_content":"The"')
+
+    assert b"[DONE]" not in first
+
+
+@pytest.mark.parametrize("model", [LLAMA, NANO])
+@pytest.mark.parametrize("how", ["cut", "error", "garble"])
+def test_a_stream_that_breaks_never_looks_finished(gateway: Served, model: str, how: str) -> None:
+    """A stream that breaks in the middle of words or thoughts ends with an error, and never with `[DONE]`."""
+    with gateway.connect() as connection:
+        connection.send(request("POST", CHAT, asking(model, stream=True), ((f"x-simulate-{how}".encode(), b"4"),)))
+        said_ = connection.rest()
+
+    assert b"[DONE]" not in said_
+    assert b'"error"' in said_
 
 
 @pytest.mark.parametrize(
