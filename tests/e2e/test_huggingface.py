@@ -105,6 +105,7 @@ def test_the_routers_models_are_listed(gateway: Served) -> None:
         (FLAN, f"/hf-inference/models/{FLAN}"),
         (BLENDER, f"/hf-inference/models/{BLENDER}"),
         ("mine/bloom-560m", "/"),
+        (f"mine/{LLAMA}", CHAT),
     ],
 )
 def test_a_chat_comes_whole_and_in_pieces_alike(gateway: Served, fake: Upstream, model: str, path: str) -> None:
