@@ -156,6 +156,8 @@ def test_it_counts_what_left_before_it_broke(fake: Upstream) -> None:
     [
         (NEO, {"inputs": "a", "parameters": {"temperature": 0}}, 422, "validation"),
         (NEO, {"inputs": "a", "parameters": {"temperature": "hot"}}, 422, "type"),
+        (NEO, {"inputs": "a", "parameters": {"top_n_tokens": "many"}}, 422, "type"),
+        (NEO, {"inputs": "a", "parameters": {"stop": 5}}, 422, "type"),
         (NEO, {"inputs": ""}, 422, "empty"),
         (NEO, {"input": "a"}, 422, "deserialize"),
         (NEO + "/v2", {"inputs": "a"}, 404, "Not Found"),

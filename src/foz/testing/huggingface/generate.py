@@ -134,7 +134,10 @@ def _make(body: Body, model: str, served: Served, mischief: Mischief) -> _Made:
 
 def generate(body: Body, model: str, served: Served, mischief: Mischief) -> Play:
     """The play of a call."""
-    made = _make(body, model, served, msgspec.structs.replace(mischief, no_usage=False))
+    try:
+        made = _make(body, model, served, msgspec.structs.replace(mischief, no_usage=False))
+    except (TypeError, ValueError) as error:
+        raise Refused(f"a parameter is not of its type: {error}", status=422) from None
     whole = body.parameters.get("return_full_text", served.task == GENERATION)
     text = (body.inputs if whole and served.task == GENERATION else "") + made.text
     if served.engine != "tgi":
