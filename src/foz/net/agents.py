@@ -29,7 +29,7 @@ OK = range(200, 300)
 CONFLICT, NOT_FOUND = 409, 404
 MAX_BODY = 256 * 1024
 PAUSES = (0.25, 0.5, 1.0)
-CALM = Patience(connect=5.0, first_byte=30.0, idle=30.0, total=60.0)
+CALM = Patience(connect=5.0, first_byte=10.0, idle=5.0, total=15.0)
 Whose = tuple[str, str]
 
 

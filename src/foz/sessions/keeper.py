@@ -4,6 +4,7 @@ Whose session it is: found, made once however many ask at the same time, and own
 The store keeps what is decided, so that it holds for all processes and over restarts.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from foz.ports.sessions import SessionStore
 PAUSE = 0.05
 """Seconds between two looks at a session that another makes."""
 PATIENCE = 30.0
-"""Longest wait for it."""
+"""Longest wait for it: longer than a claim, which lapses when its holder has died."""
 Seat = tuple[str, str, str, str, str]
 Whose = tuple[str, str]
 
@@ -55,7 +56,7 @@ class Keeper:
         try:
             session = await make()
         finally:
-            await self._store.settle(seat, claim, session, self._clock.now())
+            await asyncio.shield(self._store.settle(seat, claim, session, self._clock.now()))
         return session
 
     async def left(self, seat: Seat, session: str) -> None:

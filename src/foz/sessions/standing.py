@@ -12,7 +12,7 @@ from msgspec import Struct
 MINUTE = 60_000
 TTL = 120 * MINUTE
 """Milliseconds from the last use."""
-CLAIM = MINUTE
+CLAIM = 20_000
 """Longest making of a session."""
 OWNED = 7 * 24 * 60 * MINUTE
 """How long a session is known that was asked for by name; the agents' own longest."""

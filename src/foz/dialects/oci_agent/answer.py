@@ -110,8 +110,8 @@ class Reader:
         self.began = False
         self._used = used
         self._started = False
-        self._said = ""
-        self._pieces = 0
+        self._said: list[str] = []
+        self._length = 0
         self._whole: bool | None = None
         """Whether each piece brings all of the text so far, once that is known."""
         self._calls = 0
@@ -161,18 +161,18 @@ class Reader:
         """What of a piece's text had not been said."""
         if not text:
             return ""
-        said = self._said
-        if said and text == said and (last or self._whole or self._pieces > 1):
+        restates = self._whole is not False or len(text) == self._length
+        said = "".join(self._said) if restates else ""
+        if said and text == said and (last or self._whole or len(self._said) > 1):
             return ""
-        if said and self._whole is not False and text.startswith(said) and text != said:
-            self._whole = True
-            text = text[len(said) :]
-        elif said and self._whole is None:
-            self._whole = False
-        elif said and self._whole and said.startswith(text):
-            return ""
-        self._said = said + text
-        self._pieces += 1
+        if said and self._whole is not False:
+            goes_on = text.startswith(said) and text != said
+            if self._whole and not goes_on and said.startswith(text):
+                return ""
+            self._whole = goes_on if self._whole is None else self._whole
+            text = text[len(said) :] if goes_on else text
+        self._said.append(text)
+        self._length += len(text)
         return text
 
     def _call(self, action: Action) -> list[Event]:
