@@ -143,6 +143,29 @@ def test_any_request_is_said_or_refused(request: ChatRequest, format: Format) ->
     assert said in {format, (400, True)}
 
 
+def test_some_models_are_called_one_tool_at_a_time() -> None:
+    """Google's models get each call of a turn as a turn of its own, its result behind it; others get them together."""
+    request = _request("tool_results")
+
+    def turns(model: str) -> list[tuple[str, list[str], str | None]]:
+        said = body_of(CLIENT.encode_request(request, model))["messages"]
+        return [
+            (one["role"], [call["id"] for call in one.get("toolCalls", [])], one.get("toolCallId")) for one in said[1:]
+        ]
+
+    assert turns("google.gemini-2.5-pro") == [
+        ("ASSISTANT", ["call_1"], None),
+        ("TOOL", [], "call_1"),
+        ("ASSISTANT", ["call_2"], None),
+        ("TOOL", [], "call_2"),
+    ]
+    assert turns("meta.llama") == [
+        ("ASSISTANT", ["call_1", "call_2"], None),
+        ("TOOL", [], "call_1"),
+        ("TOOL", [], "call_2"),
+    ]
+
+
 # Which format.
 
 

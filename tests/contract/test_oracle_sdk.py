@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from foz.providers.auth.oci_config import profile
-from foz.providers.auth.oci_signing import OciKey, load_key, sign, token_id
+from foz.providers.auth.oci_signing import OciKey, date_of, load_key, sign, token_id
 from foz.testing.oracle.process import Account, make_account, start_oracle
+from foz.testing.oracle.verify import why_not
 from foz.testing.process import Upstream, clean_environment
+from foz.wire.http import Call
 
 SDK = Path(sys.prefix) / "sdk/oci"
 PROGRAM = Path(__file__).with_name("oci_sdk.py")
@@ -63,6 +65,38 @@ def test_our_signatures_are_the_sdks(facts: dict[str, Any], account: Account) ->
         assert ours[b"authorization"].decode() == asked["authorization"]
         digest = ours.get(b"x-content-sha256")
         assert (digest.decode() if digest else None) == asked["digest"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, None),
+        ({"body": b'{"a":2}'}, "x-content-sha256 is not of this body"),
+        ({"path": "/other"}, "the signature is not of this call"),
+        ({"query": "a=1"}, "the signature is not of this call"),
+        ({"method": "PUT"}, "the signature is not of this call"),
+        ({"host": b"elsewhere"}, "the signature is not of this call"),
+        ({"late": 301.0}, "the date is more than five minutes off"),
+        ({"id": "somebody"}, "nobody has this key id"),
+        ({"bare": True}, "there is no signature"),
+    ],
+)
+def test_the_fake_judges_each_signature(account: Account, change: dict[str, Any], why: str | None) -> None:
+    """A call is let in as it was signed; changed in body, path, query, method or host, late or by another it is not."""
+    key = _key(account, "DEFAULT")
+    body, host, now = b'{"a":1}', b"inference.example.com", 1_767_225_600_000
+    signed = sign(OciKey(change.get("id", key.id), key.key), "POST", "/x", host.decode(), body, date_of(now))
+    head = ((b"host", change.get("host", host)), (b"content-type", b"application/json"), (b"content-length", b"7"))
+    headers = head if change.get("bare") else (*head, *signed)
+    call = Call(
+        change.get("method", "POST"),
+        change.get("path", "/x"),
+        headers,
+        change.get("body", body),
+        change.get("query", ""),
+    )
+
+    assert why_not(call, {key.id: key.key.public_key()}, now / 1000 + change.get("late", 0.0)) == why
 
 
 def test_the_sdk_takes_generic_answers(facts: dict[str, Any]) -> None:

@@ -133,7 +133,7 @@ def test_a_chat_is_answered_whole_and_streamed(gateway: Served, model: str) -> N
     assert whole["choices"][0]["finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize("model", [LLAMA, COMMAND, VISION])
+@pytest.mark.parametrize("model", [LLAMA, COMMAND, VISION, "oci/google.gemini-2.5-flash"])
 def test_parallel_calls_are_told_apart(gateway: Served, model: str) -> None:
     """Two calls of one turn come with their own arguments, whole and streamed, and their results are answered."""
     asked = chat(model, "The weather in Paris and Tokyo?", tools=[TOOL])
@@ -276,3 +276,14 @@ def test_nothing_unsigned_or_changed_is_taken(upstream: Upstream) -> None:
 
     assert answer.status == 401
     assert msgspec.json.decode(answer.body)["code"] == "NotAuthenticated"
+
+
+def test_a_stream_is_passed_on_as_it_comes(gateway: Served, upstream: Upstream) -> None:
+    """The first words are with the caller while the service still speaks."""
+    body = msgspec.json.encode({**chat(LLAMA), "stream": True})
+    with gateway.connect() as connection:
+        connection.send(request("POST", "/v1/chat/completions", body, sent_with({"x_simulate_pace": "0.05"})))
+        assert connection.head().status == 200
+        connection.until(b"simulated")
+        assert upstream.seen()["answering"] == 1
+        connection.until(b"[DONE]")

@@ -10,14 +10,14 @@ from foz.dialects.oci.answer import Reader
 from foz.dialects.oci.faults import decode_fault
 from foz.dialects.oci.frames import HEADERS, STREAM_HEADERS, StreamDecoder
 from foz.dialects.oci.saying import Wire
-from foz.dialects.oci.telling import Call, Format, Limit, Memory, Place, Telling
+from foz.dialects.oci.telling import Call, Format, Memory, Place, Telling
 from foz.wire import json
 from foz.wire.http import Reply
 
 PATH = "/20231130/actions/chat"
 
-_SAY: dict[Format, Callable[[ChatRequest, Limit], Wire]] = {
-    "GENERIC": generic.say,
+_SAY: dict[Format, Callable[[ChatRequest, Telling], Wire]] = {
+    "GENERIC": lambda request, telling: generic.say(request, telling.limit, singly=telling.singly),
     "COHERE": lambda request, _: cohere.say(request),
     "COHEREV2": lambda request, _: cohere2.say(request),
 }
@@ -41,7 +41,7 @@ class ChatClient:
             {
                 "compartmentId": self._place.compartment,
                 "servingMode": self._place.serving(model),
-                "chatRequest": _SAY[telling.format](request, telling.limit),
+                "chatRequest": _SAY[telling.format](request, telling),
             }
         )
         return Call(

@@ -1,5 +1,6 @@
 """A chat in the GENERIC format: Meta's, xAI's, OpenAI's, Google's and Mistral's models."""
 
+from collections import deque
 from collections.abc import Sequence
 
 from foz.canon.content import Media, Message, Part, Text, ToolCall, ToolResult
@@ -17,11 +18,12 @@ _SILENT = "."
 """What stands for an assistant's silence before calls: the API breaks on a message without content."""
 
 
-def say(request: ChatRequest, limit: Limit) -> Wire:
-    """`chatRequest`. Raises Unsupported."""
+def say(request: ChatRequest, limit: Limit, *, singly: bool = False) -> Wire:
+    """`chatRequest`. `singly` where a turn may hold one call only. Raises Unsupported."""
+    messages = _messages(request)
     said: Wire = {
         "apiFormat": FORMAT,
-        "messages": _messages(request),
+        "messages": _singly(messages) if singly else messages,
         **saying.streaming(request),
         **saying.sampling(request),
         **_limits(request, limit),
@@ -73,6 +75,25 @@ def _messages(request: ChatRequest) -> list[Wire]:
             shown = []
         said.append(_message(message, rest))
     return [*said, {"role": "USER", "content": shown}] if shown else said
+
+
+def _singly(messages: list[Wire]) -> list[Wire]:
+    """A turn of several calls as several turns, each with its result behind it. Calls without one stay together."""
+    said: list[Wire] = []
+    left = deque(messages)
+    while left:
+        message = left.popleft()
+        calls = message.get("toolCalls")
+        results: dict[object, Wire] = {}
+        while left and left[0]["role"] == "TOOL":
+            results[left[0]["toolCallId"]] = left.popleft()
+        if not isinstance(calls, list) or {call["id"] for call in calls} != results.keys():
+            said += [message, *results.values()]
+            continue
+        for place, call in enumerate(calls):
+            content = message["content"] if place == 0 else [saying.text_part(_SILENT)]
+            said += [{**message, "content": content, "toolCalls": [call]}, results[call["id"]]]
+    return said
 
 
 def _result(result: ToolResult) -> Wire:

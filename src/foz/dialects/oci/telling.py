@@ -65,6 +65,8 @@ class Telling(Struct, frozen=True):
     format: Format = "GENERIC"
     limit: Limit = "maxTokens"
     sure: bool = False
+    singly: bool = False
+    """Whether a turn may hold one call of a tool only, with its result right behind it."""
 
 
 class Call(http.Call, frozen=True, dict=True):
@@ -89,7 +91,8 @@ def by_name(name: str) -> Telling | None:
         second = any(fnmatchcase(name, pattern) for pattern in _SECOND)
         return Telling("COHEREV2" if second else "COHERE", sure=True)
     reasons = any(fnmatchcase(name, pattern) for pattern in _REASONERS)
-    return Telling("GENERIC", "maxCompletionTokens" if reasons else "maxTokens", sure=True)
+    singly = name.startswith("google.")
+    return Telling("GENERIC", "maxCompletionTokens" if reasons else "maxTokens", sure=True, singly=singly)
 
 
 class Memory:
@@ -107,7 +110,8 @@ class Memory:
         facts = self._place.models.get(model, _UNKNOWN)
         named = by_name(facts.name or model)
         if facts.format is not None:
-            return Telling(facts.format, named.limit if named else "maxTokens", sure=True)
+            known = named or _GUESS
+            return msgspec.structs.replace(known, format=facts.format, sure=True)
         return named or _GUESS
 
     def remember(self, model: str, telling: Telling) -> None:

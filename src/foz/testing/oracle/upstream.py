@@ -18,6 +18,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from typing_extensions import override
 
+from foz.canon.content import Message, ToolCall
 from foz.canon.event import CallGrew, Event, Measured, ReasoningGrew, TextGrew
 from foz.canon.request import ChatRequest
 from foz.canon.response import fold
@@ -196,6 +197,8 @@ class OracleUpstream(SimulatedUpstream):
             raise hear.Refused(f"{model} is called in the format {format_of(model)}, not {format}")
         limit = "maxCompletionTokens" if model.startswith("openai.gpt-5") else "maxTokens"
         request = hear.chat(asked.chatRequest, model, limit)
+        if model.startswith("google.") and any(_called(message) > 1 for message in request.messages):
+            raise hear.Refused("the number of function responses must equal that of the function calls of the turn")
         account = self._account(call, model)
         events = _counted(_events(request, mischief), account)
         if not request.stream:
@@ -220,6 +223,11 @@ class OracleUpstream(SimulatedUpstream):
         }
         said["inputTextTokenCounts"] = [account.input]
         return whole(json.encode(said), mischief)
+
+
+def _called(message: Message) -> int:
+    """How many tools a turn calls."""
+    return sum(isinstance(part, ToolCall) for part in message.parts)
 
 
 def _refusal(refused: hear.Refused) -> Play:
