@@ -86,7 +86,8 @@ def _singly(messages: list[Wire]) -> list[Wire]:
         calls = message.get("toolCalls")
         results: dict[object, Wire] = {}
         while left and left[0]["role"] == "TOOL":
-            results[left[0]["toolCallId"]] = left.popleft()
+            result = left.popleft()
+            results[result["toolCallId"]] = result
         if not isinstance(calls, list) or {call["id"] for call in calls} != results.keys():
             said += [message, *results.values()]
             continue
