@@ -16,6 +16,7 @@ VENDORS = {
     "aiohttp",
     "huggingface_hub",
     "oci",
+    "cryptography",
     "ollama",
 }
 MAX_MODULES = 800

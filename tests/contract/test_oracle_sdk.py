@@ -8,9 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from foz.providers.auth.oci_config import profile
-from foz.providers.auth.oci_signing import OciKey, date_of, load_key, sign, token_id
+from foz.providers.auth.oci_keys import load_key
+from foz.providers.auth.oci_signing import OciKey, date_of, sign, token_id
 from foz.testing.oracle.process import Account, make_account, start_oracle
 from foz.testing.oracle.verify import why_not
 from foz.testing.process import Upstream, clean_environment
@@ -96,7 +99,9 @@ def test_the_fake_judges_each_signature(account: Account, change: dict[str, Any]
         change.get("query", ""),
     )
 
-    assert why_not(call, {key.id: key.key.public_key()}, now / 1000 + change.get("late", 0.0)) == why
+    public = load_pem_public_key(account.public_key.read_bytes())
+    assert isinstance(public, RSAPublicKey)
+    assert why_not(call, {key.id: public}, now / 1000 + change.get("late", 0.0)) == why
 
 
 def test_the_sdk_takes_generic_answers(facts: dict[str, Any]) -> None:

@@ -5,18 +5,20 @@ that a profile names.
 The key is read once, the token whenever its file has changed: Oracle's tools renew it every hour.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from typing_extensions import override
 
 from foz.config.refusal import ConfigError
 from foz.providers.auth.oci_config import DEFAULT, OciConfigError, OciProfile, profile
-from foz.providers.auth.oci_signing import OciKey, UnusableKey, load_key, token_id
+from foz.providers.auth.oci_signing import Key, OciKey, token_id
 
 FILE = "credentials.conf"
 _LARGEST = 1024 * 1024
+_KEYS = "foz.providers.auth.oci_keys"
+"""Loaded when there is a key to read: it brings a large library."""
 _ELSEWHERE = (".oci/config", ".oraclebmc/config")
 
 
@@ -56,17 +58,19 @@ class Credentials:
     def __init__(self, file: Path, told: OciProfile, home: Path | None) -> None:
         self.file = file
         self.profile = told
-        self._key: RSAPrivateKey = self._load(_placed(told.key_file, file.parent, home))
+        self._key: Key = self._load(_placed(told.key_file, file.parent, home))
         token = told.security_token_file
         self._token_file = None if token is None else _placed(token, file.parent, home)
         self._token_seen: tuple[int, int] | None = None
         self._current = OciKey("" if self._token_file else told.key_id, self._key)
         self.key()
 
-    def _load(self, path: Path) -> RSAPrivateKey:
+    def _load(self, path: Path) -> Key:
+        pem = _read(path, "key file")
+        load_key: Callable[[bytes, str | None, str], Key] = import_module(_KEYS).load_key
         try:
-            return load_key(_read(path, "key file"), self.profile.pass_phrase, str(path))
-        except UnusableKey as error:
+            return load_key(pem, self.profile.pass_phrase, str(path))
+        except ValueError as error:
             raise ConfigError(f"{self.file}: [{self.profile.name}] key_file: {error}") from None
 
     def key(self) -> OciKey:

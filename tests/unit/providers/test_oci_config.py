@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from foz.providers.auth.oci_config import OciConfigError, names, profile
-from foz.providers.auth.oci_signing import UnusableKey, date_of, load_key
+from foz.providers.auth.oci_keys import UnusableKey, load_key
+from foz.providers.auth.oci_signing import date_of
 from foz.testing.oracle.process import FINGERPRINT, PASS_PHRASE, TENANCY, USER, make_account
 
 GOOD = f"""
@@ -90,9 +91,9 @@ def test_keys_are_loaded_or_say_why_not(tmp_path: Path) -> None:
     account = make_account(tmp_path)
     plain, locked = account.key.read_bytes(), account.locked_key.read_bytes()
 
-    numbers = load_key(plain, None, "k").private_numbers()
-    assert load_key(plain, "needless", "k").private_numbers() == numbers
-    assert load_key(locked, PASS_PHRASE, "k").private_numbers() == numbers
+    signature = load_key(plain, None, "k")(b"words")
+    assert load_key(plain, "needless", "k")(b"words") == signature
+    assert load_key(locked, PASS_PHRASE, "k")(b"words") == signature
     for pem, phrase, why in (
         (locked, None, "expected its pass_phrase"),
         (locked, "wrong", "the pass phrase is wrong"),
