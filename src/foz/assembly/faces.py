@@ -13,6 +13,7 @@ from foz.config.settings import Settings
 from foz.ports.skin import Skin
 from foz.serve.http.desk import Desk
 from foz.serve.http.faces import model_api
+from foz.skins.hf_chat.skin import HfChatSkin
 from foz.skins.model_api.skin import ModelApiSkin
 from foz.skins.openai import OpenAISkin
 
@@ -27,6 +28,7 @@ class Face(Struct, frozen=True):
 FACES: tuple[Callable[[Settings], Face], ...] = (
     lambda _: Face(OpenAISkin()),
     lambda _: Face(ModelApiSkin(), model_api.router),
+    lambda _: Face(HfChatSkin()),
 )
 """All skins. The first one's words are the house's own, for paths that are nobody's."""
 
