@@ -38,7 +38,7 @@ def _codec(older: bool = False) -> ServerCodec:
     return SKIN.codec(Visit(route, Call("POST", route.path), "req-1"))
 
 
-def _body(older: bool = False, **more: object) -> bytes:
+def _body(*, older: bool = False, **more: object) -> bytes:
     said: dict[str, object] = {"message": "Olá"} if older else {"messages": [{"role": "user", "content": "Olá"}]}
     return msgspec.json.encode({"model": "org/name", **said, **more})
 
@@ -65,7 +65,7 @@ def _heard(content: object) -> Message:
 def test_both_ends_of_a_range_are_in_it(name: str, older: bool) -> None:
     """The least and the most that the document allows are taken, and null is as if it were not there."""
     for value in (*RANGES[name], None):
-        _codec(older).read(_body(older, **{name: value}))
+        _codec(older).read(_body(older=older, **{name: value}))
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -82,9 +82,9 @@ def test_numbers_are_taken_exactly_within_their_range(name: str, data: st.DataOb
     older = data.draw(st.booleans())
 
     if low <= value <= high:
-        _codec(older).read(_body(older, **{name: value}))
+        _codec(older).read(_body(older=older, **{name: value}))
     else:
-        assert _refused(_body(older, **{name: value}), older=older).field == name
+        assert _refused(_body(older=older, **{name: value}), older=older).field == name
 
 
 @pytest.mark.parametrize("name", [*RANGES, "stream", "model"])
@@ -93,14 +93,14 @@ def test_values_of_another_kind_are_refused(name: str, value: object) -> None:
     """What is no number, no boolean, no name where one belongs is refused, naming the field."""
     if name == "model" and isinstance(value, str):
         value = ""
-    assert _refused(_body(**{name: value})).field == name
+    assert _refused(_body(older=False, **{name: value})).field == name
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))
 def test_whole_numbers_are_whole(name: str) -> None:
     """Half a token and half a second are refused, naming the field, and so is a boolean."""
     for value in (1.5, True):
-        assert _refused(_body(**{name: value})).field == name
+        assert _refused(_body(older=False, **{name: value})).field == name
 
 
 # What is heard.
