@@ -265,6 +265,8 @@ class Run:
 
     def _note_failure(self, fault: Fault) -> None:
         services, name = self._services, self._target.name
+        if isinstance(fault, Timeout) and self._time_is_up():
+            return  # the caller's doing: who is given a second and takes two is not ailing
         if isinstance(fault, Down | Timeout | Garbled | Cut):
             self._turned(services.health.did_fail(name, services.clock.monotonic(), looking=self._looks))
         elif isinstance(fault, Refused | Limited):  # else it is not the target's doing: nothing is known of its health
@@ -273,6 +275,11 @@ class Run:
     def _project(self) -> str:
         said = over(self._ask.attribution, self._turn.attribution).project
         return self._turn.principal.project or said or ""
+
+    def _time_is_up(self) -> bool:
+        """Whether the caller gave the call so much, and no more."""
+        seconds = self._ask.seconds
+        return seconds is not None and self._services.clock.monotonic() - self._began >= seconds
 
     def _entry(self) -> Entry:
         turn, ask = self._turn, self._ask

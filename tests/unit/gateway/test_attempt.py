@@ -527,3 +527,23 @@ def test_a_refusal_knows_its_own_status(status: int) -> None:
         assert fault.answered == status
 
     run(main())
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0, None])
+def test_a_callers_short_time_says_nothing_of_a_target(seconds: float | None) -> None:
+    """A target that was not done when the caller's own time was up is asked again by others; else it has failed."""
+
+    async def main() -> None:
+        gate = asyncio.Event()
+        late = Scripted(fault=Timeout("late"), gate=gate)
+        core = Core(late, policy=Policy(breaker=BreakerPolicy(failures=1)))
+        turn = core.turn(body(HELLO))
+        ask = msgspec.structs.replace(turn.codec.read(turn.body), seconds=seconds)
+        serving = asyncio.ensure_future(Run(core.services, turn, ask, (UP,), core.caller).serve())
+        await core.clock.advance(1.0)
+        gate.set()
+        with pytest.raises(Timeout):
+            await serving
+        assert core.services.health.allows(UP.name, core.clock.monotonic()) == (seconds == 1.0)
+
+    run(main())
