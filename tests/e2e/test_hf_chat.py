@@ -239,7 +239,7 @@ def streamed(reply: Reply) -> list[Any]:
 def test_pieces_come_as_they_are_made(house: House, model: str) -> None:
     """The first pieces reach the caller one by one while the upstream still waits to send its last."""
     with house.gateway.connect() as connection:
-        connection.send(request("POST", NEW, asking(model, stream=True), simulating(hang=6)))
+        connection.send(request("POST", NEW, asking(model, stream=True), simulating(pace=0.05, hang=5)))
         assert connection.head().status == 200
         pieces = [connection.chunk(), connection.chunk()]
 

@@ -45,8 +45,8 @@ class Waking:
             left = patience.total - (self._clock.monotonic() - began)
             if left <= 0:
                 raise Timeout(
-                    f"the model is still loading after {patience.total:.3g} s, and needed about {wait:g} s more when "
-                    "last asked: ask again then, or give the call more time",
+                    f"the model is still loading after {round(patience.total, 1):g} s, and needed about {wait:g} s "
+                    "more when last asked: ask again then, or give the call more time",
                     status=ASLEEP,
                     retry_after=wait,
                     vendor_code=self._code,

@@ -13,7 +13,8 @@ from foz.skins.hf_chat.schema import DEFAULT_MODEL, WORDS
 
 _CHAT = msgspec.json.Decoder(schema.ChatCompletion)
 _QUESTION = msgspec.json.Decoder(schema.HuggingFaceChat)
-_SAYINGS = ("message", "prompt", "inputs")
+SAYINGS = ("message", "prompt", "inputs")
+"""Where the older form may have its text."""
 
 
 class Heard:
@@ -55,7 +56,7 @@ def hear_chat(body: bytes) -> Heard:
 def hear_question(body: bytes) -> Heard:
     """The older form. Raises BadRequest, naming the field."""
     asked = decode(_QUESTION, body, WORDS)
-    said = [(name, text) for name in _SAYINGS if (text := getattr(asked, name)) is not None]
+    said = [(name, text) for name in SAYINGS if (text := getattr(asked, name)) is not None]
     if not said:
         raise refusal("Missing required parameter: 'message'.", "message", "missing_required_parameter")
     if len(said) > 1:

@@ -16,7 +16,7 @@ from foz.ports.codec import Answer, EventEncoder, ServerCodec
 from foz.ports.headers import HEADERS, attribution_of, key_of
 from foz.ports.skin import WHOLE, Route, Visit
 from foz.skins.hf_chat import envelope, examples, schema
-from foz.skins.hf_chat.asking import Heard, hear_chat, hear_question
+from foz.skins.hf_chat.asking import SAYINGS, Heard, hear_chat, hear_question
 from foz.wire.http import Call, Reply
 
 NAME = "hf_chat"
@@ -131,4 +131,5 @@ class HfChatSkin:
         """JSON schemas of the bodies, by name."""
         bodies = (schema.ChatCompletion, schema.HuggingFaceChat, schema.Answer, schema.Error)
         _, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
-        return dict(components)
+        older = {**components[schema.HuggingFaceChat.__name__], "oneOf": [{"required": [name]} for name in SAYINGS]}
+        return {**components, schema.HuggingFaceChat.__name__: older}
