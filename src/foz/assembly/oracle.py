@@ -15,10 +15,13 @@ from foz.net.retold import Retold
 from foz.net.signed import Signed
 from foz.ports.clock import Clock
 from foz.ports.codec import Speech
+from foz.ports.line import Line
 from foz.ports.upstream import Upstream
+from foz.providers.catalog import SIMULATED_AGENT
 from foz.providers.oracle import INFERENCE, MANAGEMENT, OciSigner, beside
 from foz.providers.row import ProviderRow
 from foz.sessions.keeper import Keeper
+from foz.testing.oracle.upstream import OracleUpstream
 
 
 class Means(Struct, frozen=True):
@@ -59,3 +62,11 @@ def agent_speech(row: ProviderRow) -> Mapping[Operation, Speech]:
 def agents(upstream: Upstream, provider: Provider, means: Means) -> Upstream:
     """Each chat has its session; without a keeper (where nothing is asked but what is there) none."""
     return upstream if means.keeper is None else Agents(upstream, means.keeper, means.clock, provider.name)
+
+
+def simulated_agents(keeper: Keeper | None, clock: Clock) -> Mapping[str, Line]:
+    """Test mode's agents: in this process, with sessions like any other's."""
+    if keeper is None:
+        return {}
+    upstream = Agents(OracleUpstream(clock), keeper, clock, SIMULATED_AGENT)
+    return {SIMULATED_AGENT: Line(upstream, AGENT, (b"x-simulate-",), upstream)}

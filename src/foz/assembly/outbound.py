@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from foz.assembly.oracle import Means
+from foz.assembly.oracle import Means, simulated_agents
 from foz.assembly.tongues import TONGUES, surrounded, wrapped
 from foz.canon.fault import Fault
 from foz.canon.model import Patience
@@ -45,7 +45,10 @@ class Outbound:
         self._providers = {one.name: one for one in settings.providers if one.state != "off"}
         self._tls: ssl.SSLContext | None = None
         self._upstreams = {name: self._upstream(one, settings, watch, clock) for name, one in self._providers.items()}
-        self.lines: Mapping[str, Line] = {name: self._line(one) for name, one in self._providers.items()}
+        self.lines: Mapping[str, Line] = {
+            **{name: self._line(one) for name, one in self._providers.items()},
+            **(simulated_agents(keeper, clock) if settings.test_mode else {}),
+        }
 
     def _line(self, one: Provider) -> Line:
         upstream = self._upstreams[one.name]

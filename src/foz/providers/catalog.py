@@ -10,6 +10,8 @@ import msgspec
 from foz.providers.row import ProviderRow
 
 SIMULATED = "simulated"
+SIMULATED_AGENT = "simulated_agent"
+"""No row: in test mode a target of this name is an agent within this process, which keeps sessions."""
 
 
 class _Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,6 +19,8 @@ from foz.wire import json, sse
 from foz.wire.http import Call
 
 ROOT = "/20240531/agentEndpoints/"
+MOST = 10_000
+QUOTED = 100
 TIME = "2026-01-01T00:00:00.123Z"
 _SOURCE = {"sourceLocationType": "OCI_OBJECT_STORAGE", "url": "https://example.com/a.pdf"}
 CITATIONS = [{"sourceText": "water flows down", "title": "rivers", "docId": "d1", "sourceLocation": _SOURCE}]
@@ -44,12 +46,20 @@ class Wrong(ValueError):
     """A body that the service refuses."""
 
 
+class Talk:
+    """What an agent remembers of a session."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.first = ""
+
+
 class Agents:
     """All agents and their sessions."""
 
     def __init__(self) -> None:
-        self.sessions: dict[str, list[str]] = {}
-        """What was said in each that is open, by id."""
+        self.sessions: dict[str, Talk] = {}
+        """Those that are open, by id; the oldest are forgotten."""
         self.made = 0
         self.ended = 0
 
@@ -57,7 +67,9 @@ class Agents:
         """A new session."""
         self.made += 1
         id = f"ocid1.genaiagentsession.oc1.us-chicago-1.s{self.made}"
-        self.sessions[id] = []
+        self.sessions[id] = Talk()
+        if len(self.sessions) > MOST:
+            del self.sessions[next(iter(self.sessions))]
         said: Bag = msgspec.json.decode(call.body) if call.body else {}
         return json.encode(self._told(id, said.get("displayName")))
 
@@ -80,11 +92,12 @@ class Agents:
             raise Wrong(str(error)) from None
         if chat.sessionId is None and "strict" in agent:
             raise Wrong("sessionId must not be empty")
-        talk = [] if chat.sessionId is None else self._find(chat.sessionId)
-        talk.append(chat.userMessage)
-        return Answer(agent, chat, len(talk), talk[0])
+        talk = Talk() if chat.sessionId is None else self._find(chat.sessionId)
+        talk.turns += 1
+        talk.first = talk.first or chat.userMessage[:QUOTED]
+        return Answer(agent, chat, talk.turns, talk.first)
 
-    def _find(self, id: str) -> list[str]:
+    def _find(self, id: str) -> "Talk":
         if id not in self.sessions:
             raise Unknown(id)
         return self.sessions[id]
@@ -102,7 +115,7 @@ class Answer:
         self._agent = agent
         self.stream = bool(chat.shouldStream)
         done = [action.get("functionCallOutput", "") for action in chat.performedActions or ()]
-        said = f'Turn {turn}, which began with "{first[:100]}": you said "{chat.userMessage[:600]}".'
+        said = f'Turn {turn}, which began with "{first}": you said "{chat.userMessage[:600]}".'
         self.text = f"{said} The tool answered: {done[0]}" if done else said
         self.asks = "tool" in agent and not done
         self.input, self.output = words.count(chat.userMessage), words.count(self.text)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from foz.testing.clock import LoopClock
 from foz.testing.oracle.upstream import OracleUpstream
+from foz.testing.oracle.verify import why_not
 from foz.testing.seen import Seen
 from foz.testing.server import Server
 
@@ -27,7 +28,7 @@ def _utc() -> float:
 
 async def serve(port: int, keys: Mapping[str, RSAPublicKey], models: Mapping[str, str], log: Path | None) -> None:
     """Serves until SIGTERM or SIGINT."""
-    server = Server(OracleUpstream(LoopClock(), keys, _utc, models), Seen(log))
+    server = Server(OracleUpstream(LoopClock(), lambda call: why_not(call, keys, _utc()), models), Seen(log))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

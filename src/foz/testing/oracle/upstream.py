@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from typing_extensions import override
 
 from foz.canon.content import Message, ToolCall
@@ -25,7 +24,6 @@ from foz.canon.response import fold
 from foz.ports.clock import Clock
 from foz.testing.oracle import hear, tell
 from foz.testing.oracle.agents import Agents, Unknown, Wrong, parts_of
-from foz.testing.oracle.verify import why_not
 from foz.testing.simulated.answer import answer
 from foz.testing.simulated.embed import embed
 from foz.testing.simulated.mischief import NONE, Mischief, read
@@ -69,18 +67,16 @@ def fault(status: int, code: str | None, message: str, headers: Headers = ()) ->
 
 
 class OracleUpstream(SimulatedUpstream):
-    """`keys` are public keys by key id; `now` gives UTC seconds."""
+    """`judge` says what is wrong with a call's signature; without one nobody need sign."""
 
     def __init__(
         self,
         clock: Clock,
-        keys: Mapping[str, RSAPublicKey],
-        now: Callable[[], float],
+        judge: Callable[[Call], str | None] | None = None,
         models: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__({}, clock, misbehaves=True)
-        self._keys = keys
-        self._utc = now
+        self._judge = judge
         self._named = dict(models or {})
         self.agents = Agents()
         self._next: deque[Headers] = deque()
@@ -94,7 +90,7 @@ class OracleUpstream(SimulatedUpstream):
         mischief = read((*call.headers, *ahead))
         if mischief.status is not None and not self._fails(mischief):
             mischief = msgspec.structs.replace(mischief, status=None, times=None, id=None)
-        wrong = why_not(call, self._keys, self._utc())
+        wrong = None if self._judge is None else self._judge(call)
         if wrong is not None:
             return mischief, fault(401, "NotAuthenticated", f"{_UNSIGNED} ({wrong})")
         if mischief.status is not None:
