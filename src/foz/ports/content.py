@@ -1,5 +1,6 @@
 """What was said in a call, kept apart from the ledger, for a while, and only where a skin's capture is on."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -35,4 +36,8 @@ class Content(Protocol):
 
     async def read(self, entry_id: bytes) -> Kept | None:
         """What was kept of a call; None where nothing was, or its time is over."""
+        ...
+
+    async def read_many(self, entry_ids: Sequence[bytes]) -> Mapping[bytes, Kept]:
+        """What was kept of these calls, by entry; those of which nothing is there are left out."""
         ...

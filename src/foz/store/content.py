@@ -13,11 +13,12 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import apsw
 
@@ -96,19 +97,31 @@ class ContentFiles:
 
     def read_now(self, entry_id: bytes) -> Kept | None:
         """As `read`, for who may wait."""
-        path = self._path(_day(entry_id))
+        return self._read_many([entry_id]).get(entry_id)
+
+    async def read_many(self, entry_ids: Sequence[bytes]) -> Mapping[bytes, Kept]:
+        """What was kept of these calls, by entry."""
+        return await asyncio.to_thread(self._read_many, entry_ids)
+
+    def _read_many(self, entry_ids: Sequence[bytes]) -> dict[bytes, Kept]:
+        """Each day is opened once."""
+        by_day: dict[str, list[bytes]] = {}
+        for id in entry_ids:
+            by_day.setdefault(_day(id), []).append(id)
+        found = [kept for day, ids in by_day.items() for kept in self._read_day(day, ids)]
+        return {kept.entry_id: kept for kept in found}
+
+    def _read_day(self, day: str, ids: list[bytes]) -> list[Kept]:
+        path = self._path(day)
         if not path.exists():
-            return None
+            return []
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_busy_timeout(BUSY_MILLISECONDS)
-            row = connection.execute(_SQL["read"], (entry_id,)).fetchone()
+            rows = [connection.execute(_SQL["read"], (id,)).fetchone() for id in ids]
         finally:
             connection.close()
-        if row is None:
-            return None
-        id, principal, project, input, output, input_cut, output_cut = row
-        return Kept(id, principal, project, input, output, bool(input_cut), bool(output_cut))
+        return [_kept(*row) for row in rows if row is not None]
 
     def sweep(self) -> list[str]:
         """Removes the days that are over their time, and names them."""
@@ -161,6 +174,12 @@ class ContentFiles:
         return self._folder / day / NAME
 
 
+def _kept(  # noqa: PLR0917 - the columns of a row
+    id: bytes, principal: str, project: str, input: str, output: str, input_cut: int, output_cut: int
+) -> Kept:
+    return Kept(id, principal, project, input, output, bool(input_cut), bool(output_cut))
+
+
 def cut(input: str, output: str, limit: int) -> tuple[str, str, bool, bool]:
     """Both within `limit` bytes together, and whether they were cut: each may use what the other leaves of its half."""
     if len(input) + len(output) <= limit and input.isascii() and output.isascii():
@@ -189,15 +208,31 @@ def _tried(said: str, work: Callable[[], object]) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[apsw.Connection]:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    connection = apsw.Connection(str(path))
+    if not path.exists():
+        _make(path)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.set_busy_timeout(BUSY_MILLISECONDS)
-        connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "normal")
-        connection.execute(_SQL["make"])
         yield connection
     finally:
         connection.close()
+
+
+def _make(path: Path) -> None:
+    """A day's database appears whole: who reads while it is made finds nothing, and neither waits for the other."""
+    unready = path.with_name(f"{uuid4().hex}.new")
+    connection = apsw.Connection(str(unready))
+    try:
+        connection.pragma("journal_mode", "wal")
+        connection.execute(_SQL["make"])
+    finally:
+        connection.close()
+    try:
+        with suppress(FileExistsError):  # another process was first
+            path.hardlink_to(unready)
+    finally:
+        unready.unlink(missing_ok=True)
 
 
 def _day(entry_id: bytes) -> str:

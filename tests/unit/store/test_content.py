@@ -41,6 +41,32 @@ def test_what_was_kept_is_found_by_its_entry(tmp_path: Path) -> None:
     assert asyncio.run(files.read(entry(NOW - DAY).id)) is None
 
 
+def test_several_calls_are_read_together(tmp_path: Path) -> None:
+    """Calls of several days are found by their entries; those of which nothing is kept are left out."""
+    entries = [entry(), entry(), entry(NOW - DAY)]
+    files = ContentFiles(tmp_path, lambda: NOW)
+    for number, one in enumerate(entries):
+        files.keep(one, str(number), "")
+    files.close()
+
+    found = asyncio.run(files.read_many([entry().id, *(one.id for one in entries), entry(NOW - 2 * DAY).id]))
+
+    assert {id: kept.input for id, kept in found.items()} == {one.id: str(n) for n, one in enumerate(entries)}
+
+
+def test_who_reads_while_a_day_begins_is_told_that_nothing_is_there(tmp_path: Path) -> None:
+    """Reading without a pause while a day's first call is written never fails, and finds it soon."""
+    for number in range(20):
+        one = entry()
+        files = ContentFiles(tmp_path / str(number), lambda: NOW, gather_seconds=0.001)
+        files.keep(one, "a", "b")
+        found = next(filter(None, (files.read_now(one.id) for _ in range(100_000))), None)
+        files.close()
+
+        assert found == Kept(one.id, "key-1", "blue", "a", "b", False, False)
+        assert [path.name for path in tmp_path.glob(f"{number}/content/*/*.new")] == []
+
+
 @given(st.text(max_size=300), st.text(max_size=300), st.integers(0, 400))
 def test_a_call_never_exceeds_its_limit(input: str, output: str, limit: int) -> None:
     """Both together are at most the limit in bytes: beginnings, marked where they are not whole."""
