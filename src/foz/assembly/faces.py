@@ -12,9 +12,10 @@ from msgspec import Struct
 from foz.config.settings import Settings
 from foz.ports.skin import Skin
 from foz.serve.http.desk import Desk
-from foz.serve.http.faces import model_api
+from foz.serve.http.faces import model_api, ollama_host
 from foz.skins.hf_chat.skin import HfChatSkin
 from foz.skins.model_api.skin import ModelApiSkin
+from foz.skins.ollama_host.skin import OllamaHostSkin
 from foz.skins.openai import OpenAISkin
 
 
@@ -29,6 +30,7 @@ FACES: tuple[Callable[[Settings], Face], ...] = (
     lambda _: Face(OpenAISkin()),
     lambda _: Face(ModelApiSkin(), model_api.router),
     lambda _: Face(HfChatSkin()),
+    lambda _: Face(OllamaHostSkin(), ollama_host.router),
 )
 """All skins. The first one's words are the house's own, for paths that are nobody's."""
 

@@ -114,8 +114,11 @@ class Reports(Protocol):
         """The sums over all that the filter lets through, by these keys, in the order of their values."""
         ...
 
-    def page(self, filter: Filter, limit: int = 100, cursor: str | None = None) -> Page:
-        """Up to `limit` entries, newest first. Raises ValueError where the cursor is none of ours."""
+    def page(self, filter: Filter, limit: int = 100, cursor: str | None = None, *, settled: bool = False) -> Page:
+        """
+        Up to `limit` entries, newest first; with `settled` only those that have ended. A line's id is a cursor too.
+        Raises ValueError where the cursor is none of ours.
+        """
         ...
 
     def standing(self, model: str, since: int) -> Standing:

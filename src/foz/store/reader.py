@@ -66,10 +66,13 @@ class SqliteReports:
             others.setdefault(tuple(named), {})[currency] = whole * PICO + part
         return [_group(keys, row, others.get(row[: len(keys)], {})) for row in rows if row[len(keys)]]
 
-    def page(self, filter: Filter, limit: int = 100, cursor: str | None = None) -> Page:
-        """Up to `limit` entries, newest first. Raises ValueError where the cursor is none of ours."""
+    def page(self, filter: Filter, limit: int = 100, cursor: str | None = None, *, settled: bool = False) -> Page:
+        """
+        Up to `limit` entries, newest first; with `settled` only those that have ended. A line's id is a cursor too.
+        Raises ValueError where the cursor is none of ours.
+        """
         limit = max(1, min(limit, MOST_LINES))
-        values = _bounds(filter, cursor) | {"limit": limit + 1}
+        values = _bounds(filter, cursor) | {"limit": limit + 1, "settled": int(settled)}
         connection = connect_reader(self._data, sorts=True)
         try:
             rows: list[Row] = connection.execute(_SQL["page"], values).fetchall()

@@ -62,6 +62,7 @@ WHERE id >= :first_id AND id < :last_id
     AND (:process_id IS NULL OR process_id = :process_id)
     AND (:subprocess_id IS NULL OR subprocess_id = :subprocess_id)
     AND (:user_key IS NULL OR user_key = :user_key)
+    AND (NOT :settled OR state <> 'open')
 ORDER BY id DESC
 LIMIT :limit;
 
