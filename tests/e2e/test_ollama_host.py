@@ -103,8 +103,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, fake: Upstream) -> Iterator[
         yield House(running, fake)
 
 
-def ask(content: str = "Olá", **more: object) -> bytes:
-    return msgspec.json.encode({"agent": "llama3", "content": content, **more})
+def ask(text: str = "Olá", **more: object) -> bytes:
+    return msgspec.json.encode({"agent": "llama3", "content": text, **more})
 
 
 def refused(reply: Reply, status: int) -> str:
@@ -268,7 +268,7 @@ WORDS = ("project", "process_id", "subprocess_id", "user_key")
                 b'{"agent":"llama3","content":null}', b'{"agent":"llama3","content":"x","template":{}}',
             )
         ],
-        *[("POST", SYNC, ask(**{name: value}), (), 422) for name in WORDS for value in (1, "x" * 129, "a\nb", ["x"])],
+        *[("POST", SYNC, ask("x", **{name: value}), (), 422) for name in WORDS for value in (1, "x" * 129, "a\nb", ["x"])],
         *[("POST", path, ask("x" * 70_000), (), 413) for path in (SYNC, ASYNC)],
         ("POST", SYNC, ask(), ((b"content-type", b"text/plain"),), 415),
         ("POST", ASYNC, ask(), ((b"content-encoding", b"gzip"),), 415),
