@@ -26,6 +26,7 @@ from foz.assembly.faces import faces
 from foz.assembly.outbound import Outbound
 from foz.canon.identity import Identities
 from foz.canon.principal import Principal
+from foz.config import changes
 from foz.config.directory import snapshot
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
@@ -81,6 +82,7 @@ class Worker:
         self._looked = asyncio.Event()
         self._discovered: dict[str, list[str]] = {}
         self._retired: list[Outbound] = []
+        self._seen = changes.look(settings.watched)
         self._identities = Identities(self._clock.now, os.urandom)
         self._books = Books(settings, self._clock)
         self._outbound = Outbound(settings, self._watch, self._clock, self._books.keeper)
@@ -194,6 +196,7 @@ class Worker:
         duties = [
             every(SECONDS, self._write_figures, "the other workers do not see this one's figures", sleep),
             every(LOOK_AGAIN, self._look_around, "the models that providers have are not looked up", self._rest),
+            every(changes.SECONDS, self._look_at_files, "changed files of models and credentials are not read", sleep),
             self._books.keep(),
         ]
         if self._place.lifeline is not None:
@@ -235,15 +238,27 @@ class Worker:
         log.error("the supervisor is gone; stopping")
         self._stopping.set()
 
+    async def _look_at_files(self) -> None:
+        """Reads everything anew where a file beside the settings has changed."""
+        seen = changes.look(self._settings.watched)
+        if seen != self._seen:
+            self._seen = seen
+            self._reload()
+
     def _reload(self) -> None:
         """Providers, models and prices anew, swapped whole; doors and callers' keys from settings need a restart."""
         try:
             settings = self._reread()
             outbound = Outbound(settings, self._watch, self._clock, self._books.keeper)
+            wrong = changes.worse(self._settings, settings)
         except (ConfigError, ValueError) as error:
-            log.error("the settings were not read anew, the old ones stay: %s", error)  # noqa: TRY400 - it says all
+            wrong = str(error)
+        if wrong is not None:
+            log.error("the settings were not read anew, the old ones stay: %s", wrong)
             return
         self._retired.append(self._outbound)
+        if settings.watched != self._settings.watched:
+            self._seen = changes.look(settings.watched)
         self._settings, self._outbound = settings, outbound
         self._services.directory = self._snapshot()
         self._look_now.set()

@@ -16,7 +16,7 @@ from msgspec import Struct
 from pydantic import SecretStr
 
 from foz.canon.model import Patience, Placement
-from foz.config import oracle
+from foz.config import genai, oracle
 from foz.config.address import Address, is_loopback, is_this_machine, read
 from foz.config.refusal import ConfigError
 from foz.config.rows import ProviderSettings
@@ -63,6 +63,16 @@ class Provider(Struct, frozen=True):
     def name(self) -> str:
         """The row's."""
         return self.row.name
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has credentials of Oracle's that cannot be used."""
+        return (
+            self.state == "off"
+            and self.row.auth == "oci"
+            and self.why != ""
+            and not self.why.startswith((NO_KEY, *_MEANT))
+        )
 
     def headers(self) -> Headers:
         """What each call bears: the key and the row's own headers. Never to be shown."""
@@ -179,16 +189,22 @@ def _extra(own: ProviderSettings | None, environ: Mapping[str, str]) -> tuple[tu
 class _Binder:
     """One pass over all rows."""
 
-    def __init__(self, written: Written, environ: Mapping[str, str], cwd: Path | None) -> None:
+    def __init__(
+        self, written: Written, environ: Mapping[str, str], cwd: Path | None, listed: Sequence[ProviderRow]
+    ) -> None:
         self.written = written
         self.environ = environ
         self.cwd = cwd
         self.own = {own.name: own for own in written.provider}
+        self.listed = frozenset(row.name for row in listed)
+        self.own |= {row.name: self.own[row.dialect] for row in listed if row.dialect in self.own}
 
     def located(self, row: ProviderRow, own: ProviderSettings | None) -> tuple[ProviderRow, str | None]:
         """The row where it really is, and what said so."""
         if own is not None and own.base_url:
             return row, "foz.toml"
+        if row.name in self.listed and row.base_url != catalog()[row.dialect].base_url:
+            return row, genai.FILE
         for name in row.base_url_env:
             said = self.environ.get(name, "").strip()
             if said:
@@ -203,7 +219,8 @@ class _Binder:
         own = self.own.get(row.name)
         row, place_from = self.located(row, own)
         key, key_from = _key(row, self.environ)
-        state, why = self.state(row, own, named=place_from is not None or own is not None, key=key)
+        named = place_from is not None or own is not None or row.name in self.listed
+        state, why = self.state(row, own, named=named, key=key)
         credentials = None
         if row.auth == "oci" and state != "off":
             try:
@@ -259,16 +276,23 @@ class _Binder:
         return ("probe", "") if row.local and not named else ("ready", "")
 
 
-def bind(written: Written, environ: Mapping[str, str], cwd: Path | None = None) -> tuple[Provider, ...]:
-    """All providers, the catalog's first. Files that rows only name are looked for in `cwd`."""
-    binder = _Binder(written, environ, cwd)
-    rows = {
-        name: _written_over(row, binder.own[name]) if name in binder.own else row for name, row in catalog().items()
-    }
-    for name, own in binder.own.items():
-        if name not in rows:
-            rows[name] = _written_over(None, own)
-    bound = [binder.bind(row) for row in rows.values()]
+def rows(written: Written) -> dict[str, ProviderRow]:
+    """The rows of the catalog and of `foz.toml`, the catalog's first."""
+    said = {own.name: own for own in written.provider}
+    known = catalog()
+    merged = {name: _written_over(row, said[name]) if name in said else row for name, row in known.items()}
+    return merged | {name: _written_over(None, own) for name, own in said.items() if name not in known}
+
+
+def bind(
+    written: Written, environ: Mapping[str, str], cwd: Path | None = None, listed: Sequence[ProviderRow] = ()
+) -> tuple[Provider, ...]:
+    """
+    All providers, the catalog's first, then `listed` ones (of `llm_models.json`). Files that rows only name are looked
+    for in `cwd`.
+    """
+    binder = _Binder(written, environ, cwd, listed)
+    bound = [binder.bind(row) for row in (*rows(written).values(), *listed)]
     others = any(one.state == "ready" and one.name != SIMULATED for one in bound)
     if others and not written.test_mode:
         why = "only in test mode, or while nothing else is configured"
@@ -285,8 +309,4 @@ def doubtful(bound: Sequence[Provider]) -> list[str]:
         f"provider {one.name} ({one.place_from}): {one.why}"
         for one in bound
         if one.state == "off" and one.place_from and "our own address" in one.why
-    ] + [
-        f"provider {one.name}: {one.why}"
-        for one in bound
-        if one.state == "off" and one.row.auth == "oci" and one.why and not one.why.startswith((NO_KEY, *_MEANT))
-    ]
+    ] + [f"provider {one.name}: {one.why}" for one in bound if one.broken]

@@ -134,6 +134,14 @@ def configured(written: Written, cast: Cast) -> tuple[Model, ...]:
     return tuple(_model(row, cast) for row in written.model)
 
 
+def listed(settings: Settings, cast: Cast) -> tuple[Model, ...]:
+    """The models and agents of `llm_models.json`."""
+    return tuple(
+        Model(one.name, (cast(one.provider, one.model),), owner="oracle", title=one.row.name)
+        for one in settings.llm_models
+    )
+
+
 def unconfigured(settings: Settings, day: str) -> Callable[[str], str | None]:
     """
     Whose a name is, among the providers that are off: by its prefix, else by whom the built-in prices know it from.
@@ -154,7 +162,7 @@ def listing(settings: Settings, cast: Cast, day: str) -> Listing:
     """What the snapshot is made of before anything is discovered."""
     states = {one.name: one.state for one in settings.providers}
     simulated = cast(SIMULATED, SIMULATED)
-    models = configured(settings, cast)
+    models = configured(settings, cast) + listed(settings, cast)
     if settings.test_mode:
         return Listing(models, everything=simulated)
     sources = {one.name: partial(naming.known, one.row) for one in settings.providers}

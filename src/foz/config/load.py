@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
-from foz.config import bind, lines, variables
+from foz.config import bind, genai, lines, oracle, variables
 from foz.config.consistent import contradiction
 from foz.config.lines import nearest
 from foz.config.refusal import ConfigError, dotted, refuse
@@ -186,6 +186,22 @@ def _file_named(environ: Mapping[str, str], cwd: Path, file: Path | None) -> Pat
     return path
 
 
+def _listed(written: Written, cwd: Path) -> dict[str, genai.Row]:
+    """The rows of `llm_models.json`. Raises ConfigError."""
+    file = genai.find(cwd)
+    rows = {} if file is None else genai.read(file)
+    twice = next((model.name for model in written.model if model.name in rows), None)
+    if twice is not None:
+        raise ConfigError(f"{file}: {twice}: foz.toml has a model of this name too; one of the two needs another name")
+    return rows
+
+
+def _watched(cwd: Path, providers: Sequence[bind.Provider]) -> tuple[Path, ...]:
+    """Files beside the settings that are read again when they change, also those that are not there yet."""
+    signing = [one.credentials.file for one in providers if one.credentials is not None]
+    return tuple(dict.fromkeys((cwd / genai.FILE, cwd / oracle.FILE, *signing)))
+
+
 def load(
     environ: Mapping[str, str], cwd: Path, file: Path | None = None, overrides: Mapping[str, object] | None = None
 ) -> Settings:
@@ -212,10 +228,20 @@ def load(
     wrong = contradiction(written)
     if wrong is not None:
         raise ConfigError(f"{layers.place(wrong.path)}: {dotted(wrong.path)}: {wrong.words}")
-    providers = bind.bind(written, both, cwd)
+    listed = _listed(written, cwd)
+    file_providers, llm_models = genai.bound(listed, bind.rows(written))
+    providers = bind.bind(written, both, cwd, file_providers)
     fields = {name: getattr(written, name) for name in Written.model_fields}
     if ("data",) not in layers.sources and "data" not in layers.tree:
         fields["data"] = default_data(both)
     used = {name for one in providers for name in (*one.row.secret, *one.row.base_url_env)}
     warnings = (*variables.doubtful(both, used), *bind.doubtful(providers))
-    return Settings(**fields, file=named, sources=layers.told(), warnings=warnings, providers=providers)
+    return Settings(
+        **fields,
+        file=named,
+        sources=layers.told(),
+        warnings=warnings,
+        providers=providers,
+        llm_models=llm_models,
+        watched=_watched(cwd, providers),
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field
 
 from foz.config.bind import Provider
+from foz.config.genai import Bound
 from foz.config.sections import Written
 
 
@@ -25,3 +26,7 @@ class Settings(Written):
     """What looks wrong but stops nothing."""
     providers: tuple[Provider, ...] = ()
     """All providers, with their keys, also those that are off."""
+    llm_models: tuple[Bound, ...] = ()
+    """What `llm_models.json` names."""
+    watched: tuple[Path, ...] = ()
+    """Files that are read again when they change: Oracle's models and credentials."""
