@@ -12,9 +12,11 @@ from msgspec import Struct
 from foz.config.settings import Settings
 from foz.ports.skin import Skin
 from foz.serve.http.desk import Desk
-from foz.serve.http.faces import model_api, ollama_host
+from foz.serve.http.faces import model_api, oci_proxy, ollama_host
 from foz.skins.hf_chat.skin import HfChatSkin
 from foz.skins.model_api.skin import ModelApiSkin
+from foz.skins.oci_proxy.names import AnyName, Names
+from foz.skins.oci_proxy.skin import OciProxySkin
 from foz.skins.ollama_host.skin import OllamaHostSkin
 from foz.skins.openai import OpenAISkin
 
@@ -35,6 +37,8 @@ FACES: tuple[Callable[[Settings], Face], ...] = (
 """All skins. The first one's words are the house's own, for paths that are nobody's."""
 
 
-def faces(settings: Settings) -> tuple[Face, ...]:
-    """The faces of a process with these settings."""
-    return tuple(make(settings) for make in FACES)
+def faces(settings: Settings, names: Names | None = None) -> tuple[Face, ...]:
+    """The faces of a process with these settings. `names` says what the names of `/genai/{model}` are."""
+    named = names or AnyName()
+    genai = Face(OciProxySkin(named), lambda desk: oci_proxy.router(desk, named))
+    return (*(make(settings) for make in FACES), genai)

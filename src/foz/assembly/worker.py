@@ -23,6 +23,7 @@ import foz
 from foz.assembly.books import Books
 from foz.assembly.duty import every
 from foz.assembly.faces import faces
+from foz.assembly.genai import SettledNames
 from foz.assembly.outbound import Outbound
 from foz.canon.identity import Identities
 from foz.canon.principal import Principal
@@ -121,7 +122,8 @@ class Worker:
 
     def _make_server(self, gateway: Gateway) -> HttpServer:
         settings = self._settings
-        every_face = faces(settings)
+        names = SettledNames(lambda: self._settings, lambda: self._services.directory)
+        every_face = faces(settings, names)
         skins = [face.skin for face in every_face]
         table = Table(skins, RESERVED)
         origins = frozenset({"*"} if settings.test_mode else settings.cors.origins)

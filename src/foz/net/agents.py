@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from foz.canon.fault import Fault, Limited
+from foz.canon.fault import Fault, Limited, NotFound
 from foz.canon.model import Patience
 from foz.dialects.oci_agent import session as wire
 from foz.dialects.oci_agent.faults import decode_fault
@@ -88,6 +88,9 @@ class Agents:
         if wish.session is not None:
             await self._keeper.check(whose, self._key(call.agent), wish.session)
             answer = await self._ask(call.within(wish.session), patience, along)
+            if answer.status == NOT_FOUND:
+                answer.close()
+                raise NotFound("The agent does not know this session any more.", field="session")
             return Told(answer, Used(wish.session, reused=True))
         if wish.channel is not None and wish.cuid is not None:
             return await self._seated((*whose, self._key(call.agent), wish.channel, wish.cuid), call, patience, along)

@@ -23,7 +23,10 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 Format = Literal["auto", "text", "json"]
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest was given as `extra`."""
-_QUIET = ("uvicorn.access",)
+_QUIET = (
+    "python_multipart.multipart",
+    "uvicorn.access",
+)
 _LOUD_AT_DEBUG = ("asyncio", "uvicorn.error")
 _LONGEST = 64 * 1024
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}

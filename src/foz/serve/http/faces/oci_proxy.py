@@ -1,0 +1,120 @@
+"""What the OCI GenAI Proxy has beside inference: its models, and agents' sessions."""
+
+import msgspec
+from fastapi import APIRouter
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from foz.canon.fault import NoRoute, NotFound
+from foz.canon.model import Model
+from foz.canon.principal import Principal
+from foz.dialects.openai.fields import decode
+from foz.ports.headers import attribution_of
+from foz.ports.sessions import Agency
+from foz.ports.skin import JSON, WHOLE
+from foz.serve.http.desk import Desk, response, told, who
+from foz.serve.http.guard import check_body
+from foz.skins.oci_proxy import examples
+from foz.skins.oci_proxy.names import Kind, Names, known
+from foz.skins.oci_proxy.skin import NAME, ROOT, say_model, say_models
+from foz.wire import json
+from foz.wire.http import Call, Reply
+
+NO_CONTENT = 204
+LONGEST_NAME = 255
+
+
+class SessionRequest(Struct, frozen=True):
+    """Whose session it is to be; only a title for people."""
+
+    channel: str | None = None
+    cuid: str | None = None
+
+
+_SESSION = msgspec.json.Decoder(SessionRequest)
+
+
+def heard(request: Request) -> Call:
+    """The head of a request, as the data plane has it."""
+    headers = tuple((bytes(name), bytes(value)) for name, value in request.scope["headers"])
+    return Call(request.method, request.url.path, headers)
+
+
+def project_of(request: Request, principal: Principal) -> str:
+    """For which project somebody asks: their key's own, else what they say."""
+    return principal.project or attribution_of(heard(request)).project or ""
+
+
+def router(desk: Desk, names: Names) -> APIRouter:
+    """Everything beside inference."""
+    made = APIRouter(tags=[NAME])
+    _add_models(made, desk, names)
+    _add_sessions(made, desk, names)
+    return made
+
+
+def _add_models(made: APIRouter, desk: Desk, names: Names) -> None:
+    gateway = desk.gateway
+
+    def one(request: Request, model: str) -> Model:
+        return gateway.find(who(request), known(names, model).name)
+
+    @made.get(f"{ROOT}/models", summary="Modelos do arquivo (list llm_models.json)", **told(examples.MODELS))
+    async def models(request: Request) -> Response:
+        caller = who(request)
+        said = [
+            {"name": row.name, "type": row.kind, "region": row.region}
+            for row in names.rows()
+            if caller.may_call(row.name)
+        ]
+        return response(Reply(200, WHOLE, json.encode({"models": said})))
+
+    @made.get(f"{ROOT}/{{model:path}}/v1/models", summary="Informações do modelo", **told(examples.MODEL))
+    async def model(request: Request, model: str) -> Response:
+        return response(say_models([one(request, model)]))
+
+    @made.get(f"{ROOT}/{{model:path}}/v1/models/{{id:path}}", summary="O mesmo, só", **told(examples.MODEL["data"]))
+    async def shown(request: Request, model: str, id: str) -> Response:
+        if id != model:
+            known(names, id)
+            raise NotFound(f"Modelo '{id[:256]}' não é o deste caminho, '{model[:256]}'.", field="model")
+        return response(say_model(one(request, model)))
+
+
+def _add_sessions(made: APIRouter, desk: Desk, names: Names) -> None:
+    gateway = desk.gateway
+    wanted: Kind = "agent"
+
+    def agent_of(request: Request, agent: str) -> tuple[Agency, str]:
+        """Who keeps the sessions of an agent, and what it is called there."""
+        model = gateway.find(who(request), known(names, agent, wanted).name)
+        for target in model.targets:
+            if target.barred is None:
+                agency = gateway.services.directory.line(target).agency
+                if agency is not None:
+                    return agency, target.model
+        whys = "; ".join(target.barred for target in model.targets if target.barred) or "it keeps no sessions"
+        raise NoRoute(f"The agent '{model.name}' cannot be asked: {whys}.")
+
+    @made.post(
+        f"{ROOT}/{{agent:path}}/session",
+        summary="Criar sessão (agents)",
+        **told(examples.SESSION),
+    )
+    async def session(request: Request, agent: str) -> Response:
+        caller = who(request)
+        agency, id = agent_of(request, agent)
+        check_body(heard(request), (JSON,))
+        body = await request.body()
+        said = decode(_SESSION, body) if body.strip() else SessionRequest()
+        title = ":".join(filter(None, (said.channel, said.cuid)))[:LONGEST_NAME]
+        opened = await agency.open((caller.id, project_of(request, caller)), id, title or None)
+        return response(Reply(200, WHOLE, opened))
+
+    @made.delete(f"{ROOT}/{{agent:path}}/session/{{id}}", summary="Encerrar sessão (agents)", status_code=NO_CONTENT)
+    async def ended(request: Request, agent: str, id: str) -> Response:
+        caller = who(request)
+        agency, name = agent_of(request, agent)
+        await agency.end((caller.id, project_of(request, caller)), name, id)
+        return Response(status_code=NO_CONTENT)
