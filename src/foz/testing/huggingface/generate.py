@@ -8,11 +8,12 @@ plain transformers refuse parameters that they do not know, count nothing and do
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from foz.canon.content import Message, Text
 from foz.canon.event import ChoiceFinished, Event, TextGrew, TokenLogprob
 from foz.canon.fault import BadRequest
-from foz.canon.request import CompleteRequest, Sampling
+from foz.canon.request import ChatRequest, CompleteRequest, ResponseFormat, Sampling
 from foz.canon.usage import Usage
 from foz.testing.huggingface.models import GENERATION, TRANSFORMERS, Served
 from foz.testing.simulated.counted import JSON, Told, complete, streamed
@@ -109,14 +110,21 @@ def _make(body: Body, model: str, served: Served, mischief: Mischief) -> _Made:
     said = body.parameters
     tgi = served.engine == "tgi"
     stops = tuple(said.get("stop") or ()) if tgi else ()
-    request = CompleteRequest(
+    limit = said.get("max_new_tokens") or DEFAULT_OUTPUT
+    grammar = said.get("grammar") if tgi else None
+    request: ChatRequest | CompleteRequest = CompleteRequest(
         model,
         (body.inputs,),
         sampling=Sampling(seed=said.get("seed")),
-        max_output=said.get("max_new_tokens") or DEFAULT_OUTPUT,
+        max_output=limit,
         stop=stops,
         logprobs=int(said.get("top_n_tokens") or 0),
     )
+    if grammar is not None:
+        form = ResponseFormat("schema", schema=Raw(json.encode(grammar.get("value"))))
+        request = ChatRequest(
+            model, (Message("user", (Text(body.inputs),)),), response_format=form, max_output=limit, stop=stops
+        )
     events: list[Event] = list(events_of(request, mischief))
     tokens = [
         event.logprobs[0] if event.logprobs else TokenLogprob(event.text, 0.0)

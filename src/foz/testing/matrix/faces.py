@@ -1,0 +1,223 @@
+"""
+How each face is spoken to, written by hand: our requests in its words, and its answers and faults heard.
+
+Nothing here uses the codecs that it tests.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from foz.canon.content import Media, Message, Text, ToolCall, ToolResult
+from foz.canon.request import ChatRequest
+from foz.wire.http import Reply
+from foz.wire.sse import Decoder
+
+Wire = dict[str, Any]
+
+
+class Told(Struct):
+    """What a caller heard."""
+
+    text: str = ""
+    thoughts: str = ""
+    calls: list[tuple[str, str, str]] = []
+    """id, name, arguments"""
+    reason: str | None = None
+    """None where the face has no word for it."""
+    pieces: int = 0
+    whole: bool = False
+    """It came to its end, as the face says it."""
+    error: str | None = None
+
+
+class Face(Struct, frozen=True):
+    """One skin. `statuses` are what its callers are told of an upstream's statuses; 0 is silence."""
+
+    name: str
+    losses: tuple[str, ...]
+    say: Callable[[ChatRequest, str], tuple[str, Wire]]
+    """(path, body)"""
+    hear: Callable[[Reply], Told]
+    hear_stream: Callable[[bytes], Told]
+    statuses: Callable[[int], int]
+
+
+# OpenAI's shapes.
+
+
+def _part(part: Any) -> Wire:
+    if isinstance(part, Media):
+        return {"type": "image_url", "image_url": {"url": f"data:{part.mime};base64,{part.data}"}}
+    return {"type": "text", "text": part.text}
+
+
+def _message(message: Message) -> Wire:
+    first = message.parts[0]
+    if isinstance(first, ToolResult):
+        return {"role": "tool", "tool_call_id": first.call_id, "content": "".join(_texts(first.parts))}
+    if isinstance(first, ToolCall):
+        called = {"name": first.name, "arguments": first.arguments}
+        return {"role": "assistant", "tool_calls": [{"id": first.id, "type": "function", "function": called}]}
+    if len(message.parts) == 1 and isinstance(first, Text):
+        return {"role": message.role, "content": first.text}
+    return {"role": message.role, "content": [_part(part) for part in message.parts]}
+
+
+def _texts(parts: tuple[Text | Media, ...]) -> list[str]:
+    return [part.text for part in parts if isinstance(part, Text)]
+
+
+def _openai_body(request: ChatRequest) -> Wire:
+    body: Wire = {"messages": [_message(message) for message in request.messages], "stream": request.stream}
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": msgspec.json.decode(tool.schema or b"{}"),
+                },
+            }
+            for tool in request.tools
+        ]
+    if request.response_format is not None:
+        form = request.response_format
+        named = {"name": form.name, "schema": msgspec.json.decode(form.schema or b"{}"), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    if request.reasoning is not None:
+        body["reasoning_effort"] = request.reasoning.effort
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.max_output is not None:
+        body["max_tokens"] = request.max_output
+    return body
+
+
+def _hear_message(answer: Wire) -> Told:
+    (choice,) = answer["choices"]
+    message = choice["message"]
+    calls = [
+        (one["id"], one["function"]["name"], one["function"]["arguments"]) for one in message.get("tool_calls") or []
+    ]
+    thoughts = message.get("reasoning_content") or ""
+    return Told(message["content"] or "", thoughts, calls, choice["finish_reason"], 1, whole=True)
+
+
+def _hear_chunk(told: Told, chunk: Wire, calls: dict[int, list[str]]) -> None:
+    for choice in chunk["choices"]:
+        delta = choice["delta"]
+        told.pieces += bool(delta.get("content"))
+        told.text += delta.get("content") or ""
+        told.thoughts += delta.get("reasoning_content") or ""
+        told.reason = choice["finish_reason"] or told.reason
+        for one in delta.get("tool_calls") or []:
+            call = calls.setdefault(one["index"], ["", "", ""])
+            call[0] += one.get("id") or ""
+            call[1] += one["function"].get("name") or ""
+            call[2] += one["function"].get("arguments") or ""
+
+
+def _hear_chunks(body: bytes, unwrap: Callable[[Wire], Wire]) -> Told:
+    told, calls = Told(), dict[int, list[str]]()
+    for frame in Decoder().feed(body):
+        if frame.data == b"[DONE]":
+            told.whole = True
+            continue
+        said = msgspec.json.decode(frame.data)
+        if "error" in said or said.get("code", 200) != 200:  # noqa: PLR2004 - the envelope's code of what is well
+            told.error = said.get("message") or said["error"]["message"]
+        else:
+            _hear_chunk(told, unwrap(said), calls)
+    told.calls = [(id, name, arguments) for id, name, arguments in calls.values()]
+    return told
+
+
+def _openai(request: ChatRequest, model: str) -> tuple[str, Wire]:
+    return "/v1/chat/completions", {"model": model, **_openai_body(request)}
+
+
+def _hear_openai(reply: Reply) -> Told:
+    said = msgspec.json.decode(reply.body)
+    return Told(error=said["error"]["message"]) if "error" in said else _hear_message(said)
+
+
+def _model_api(request: ChatRequest, model: str) -> tuple[str, Wire]:
+    return f"/models/{model}/chat/completions", _openai_body(request)
+
+
+def _hear_model_api(reply: Reply) -> Told:
+    said = msgspec.json.decode(reply.body)
+    return _hear_message(said["data"]) if said["code"] == 200 else Told(error=said["message"])  # noqa: PLR2004 - as above
+
+
+_OURS = {401: 502, 500: 502, 0: 504}
+"""A refusal of the gateway's own key is not the caller's; silence is a gateway's timeout."""
+
+
+# The Chat Completion API of Hugging Face's models.
+
+
+def _hf_part(part: Any) -> Wire:
+    if isinstance(part, Media):
+        return {"type": "image_url", "image_url": f"data:{part.mime};base64,{part.data}"}
+    return {"type": "text", "text": part.text}
+
+
+def _hf_chat(request: ChatRequest, model: str) -> tuple[str, Wire]:
+    messages = [{"role": one.role, "content": [_hf_part(part) for part in one.parts]} for one in request.messages]
+    body: Wire = {"messages": messages, "model": model, "stream": request.stream}
+    if request.max_output is not None:
+        body["max_tokens"] = request.max_output
+    return "/api/chat/completions", body
+
+
+def _hear_hf_chat(reply: Reply) -> Told:
+    said = msgspec.json.decode(reply.body)
+    return Told(said["data"]["response"], pieces=1, whole=True) if said["success"] else Told(error=said["error"])
+
+
+def _hear_hf_pieces(body: bytes) -> Told:
+    told = Told()
+    for frame in Decoder().feed(body):
+        if frame.data == b"[DONE]":
+            told.whole = True
+            continue
+        said = msgspec.json.decode(frame.data)
+        if said["success"]:
+            told.text += said["data"]["response"]
+            told.pieces += bool(said["data"]["response"])
+        else:
+            told.error = said["error"]
+    return told
+
+
+FACES = (
+    Face(
+        "openai",
+        ("foz/dialects/openai/LOSSES.md",),
+        _openai,
+        _hear_openai,
+        lambda body: _hear_chunks(body, lambda said: said),
+        lambda status: _OURS.get(status, status),
+    ),
+    Face(
+        "model_api",
+        ("foz/dialects/openai/LOSSES.md", "foz/skins/model_api/LOSSES.md"),
+        _model_api,
+        _hear_model_api,
+        lambda body: _hear_chunks(body, lambda said: said["data"]),
+        lambda status: _OURS.get(status, status),
+    ),
+    Face(
+        "hf_chat",
+        ("foz/skins/hf_chat/LOSSES.md",),
+        _hf_chat,
+        _hear_hf_chat,
+        _hear_hf_pieces,
+        lambda status: status if status in {401, 404} else 500,
+    ),
+)

@@ -1,0 +1,156 @@
+"""
+Every face against every provider: one cell for each case that both sides can say.
+
+What one side cannot say stands in its LOSSES.md and is held against that: what is refused is refused before anything is
+sent, what is left out is answered without. Only what callers have no words for is not asked.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from foz.testing.matrix.cases import CASES, Case, feature
+from foz.testing.matrix.faces import FACES, Face, Told
+from foz.testing.matrix.losses import Happens, losses
+from foz.testing.matrix.voices import ENVIRONMENT, VOICES, Choir, Voice, singing
+from foz.testing.process import Served, start_gateway
+from foz.testing.raw import request
+from foz.wire.http import Headers, Reply
+
+_NUMBERS = itertools.count()
+
+
+def unsayable(face: Face, case: Case) -> bool:
+    """Whether the face's page says that its callers have no words for it."""
+    rows = [row for page in face.losses for row in losses(page) if row.where == "in"]
+    return any(row.case == feature(case) and row.happens == "unsayable" for row in rows)
+
+
+def happens(voice: Voice, case: Case) -> Happens | None:
+    """What the provider's page says becomes of it; None where it is said."""
+    rows = [row for row in losses(voice.page) if row.where in {"out", voice.name} and row.case == feature(case)]
+    return rows[0].happens if rows else None
+
+
+CELLS = [
+    pytest.param(face, voice, case, id=f"{face.name}-{voice.name}-{case.name}")
+    for face in FACES
+    for voice in VOICES
+    for case in CASES
+    if not unsayable(face, case)
+]
+
+
+@pytest.fixture(scope="module")
+def choir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Choir]:
+    with singing(tmp_path_factory.mktemp("fakes")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, choir: Choir) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("gateway")
+    (folder / "credentials.conf").write_text(choir.credentials)
+    with start_gateway(folder, config=choir.config, environment=ENVIRONMENT) as running:
+        yield running
+
+
+def asked(gateway: Served, face: Face, voice: Voice, case: Case, id: str) -> tuple[Reply, Told]:
+    """One call, and what the caller heard; a stream is read until it ends or the connection does."""
+    path, body = face.say(case.request, voice.public(hasty=case.refused == 0))
+    simulated = tuple((f"x-simulate-{name}".encode(), value.encode()) for name, value in case.simulate)
+    headers: Headers = ((b"x-request-id", id.encode()), (b"connection", b"close"), *simulated)
+    with gateway.connect() as connection:
+        connection.send(request("POST", path, msgspec.json.encode(body), headers))
+        head = connection.head()
+        if (head.header(b"content-type") or b"").startswith(b"text/event-stream"):
+            return head, face.hear_stream(_unchunked(connection.rest()))
+        reply = Reply(head.status, head.headers, connection.exactly(int(head.header(b"content-length") or 0)))
+    return reply, face.hear(reply)
+
+
+def _unchunked(left: bytes) -> bytes:
+    text = b""
+    while left:
+        size, _, left = left.partition(b"\r\n")
+        text, left = text + left[: int(size, 16)], left[int(size, 16) + 2 :]
+    return text
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _strings(one)
+
+
+def _reached(texts: tuple[str, ...], body: bytes, *, ordered: bool) -> bool:
+    """Whether all that is said to the upstream holds these texts, one behind the other."""
+    said = "\n".join(_strings(msgspec.json.decode(body)))
+    places = [said.find(text) for text in texts]
+    return -1 not in places and (not ordered or places == sorted(places))
+
+
+def _well(told: Told, voice: Voice, case: Case) -> None:
+    """Asserts the answer that the case wants."""
+    assert (told.error, told.whole) == (None, True)
+    assert told.text.startswith(case.begins)
+    assert case.holds in told.text or not voice.repeats
+    if case.exactly is not None:
+        assert told.text.strip() == case.exactly
+    if case.words is not None:
+        assert len(told.text.split()) <= case.words
+    if case.keys:
+        assert tuple(msgspec.json.decode(told.text)) == case.keys
+    if case.request.stream and case.begins:
+        assert told.pieces > 1
+    assert [msgspec.json.decode(arguments) for _, _, arguments in told.calls] == [{"city": city} for city in case.calls]
+    assert len({id for id, _, _ in told.calls}) == len(case.calls)
+    assert {name for _, name, _ in told.calls} <= {"weather"}
+    if case.thinks:
+        assert told.thoughts
+        assert told.thoughts not in told.text
+    assert told.reason in {case.reason, None}
+
+
+@pytest.mark.parametrize(("face", "voice", "case"), CELLS)
+def test_a_cell(gateway: Served, choir: Choir, face: Face, voice: Voice, case: Case) -> None:
+    """Through this face this provider does what the case wants, or what its LOSSES.md says."""
+    id = f"cell-{next(_NUMBERS)}"
+    reply, told = asked(gateway, face, voice, case, id)
+    loss = happens(voice, case)
+
+    if loss == "refused":
+        assert (reply.status, id in choir.heard) == (400, False)
+        assert told.error
+    elif case.refused is not None:
+        assert reply.status == face.statuses(case.refused)
+        assert told.error
+        assert id in choir.heard
+    elif case.broken:
+        assert (reply.status, told.whole) == (200, False)
+        assert told.text
+        assert told.error
+    elif loss == "left out":
+        assert (reply.status, told.error, told.whole) == (200, None, True)
+    else:
+        assert reply.status == 200, reply.body
+        _well(told, voice, case)
+        assert len(choir.heard[id]) == 1
+        assert _reached(case.heard, choir.heard[id][0], ordered=voice.ordered)
+
+
+@pytest.mark.parametrize(
+    "page", sorted({page for face in FACES for page in face.losses} | {one.page for one in VOICES})
+)
+def test_losses_are_of_the_matrix(page: str) -> None:
+    """Each row under `Contract matrix` names a case, and a side or a provider, that the matrix has."""
+    names, places = {feature(case) for case in CASES}, {"in", "out", *(voice.name for voice in VOICES)}
+
+    assert {row.case for row in losses(page)} <= names
+    assert {row.where for row in losses(page)} <= places
+    assert all(row.why and (row.happens == "unsayable") == (row.where == "in") for row in losses(page))
