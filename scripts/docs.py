@@ -15,6 +15,7 @@ from foz.cli.main import main
 from foz.providers.catalog import catalog
 from foz.providers.row import ProviderRow
 from foz.testing.simulated import answer, mischief, words
+from scripts.matrix import matrix
 from scripts.settings import settings
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +118,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": cli,
     "docs/reference/settings.md": reference,
     "docs/reference/simulated-model.md": simulated_model,
+    "docs/reference/matrix.md": lambda: GENERATED + matrix(),
     "README.md": readme,
 }
 

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from foz.testing.matrix.cases import CASES, Case, feature
+from foz.testing.matrix.cells import CELLS, Cell
 from foz.testing.matrix.faces import FACES, Face, Told
-from foz.testing.matrix.losses import Happens, losses
+from foz.testing.matrix.losses import losses
 from foz.testing.matrix.voices import ENVIRONMENT, VOICES, Choir, Voice, singing
 from foz.testing.process import Served, start_gateway
 from foz.testing.raw import request
@@ -23,25 +24,7 @@ from foz.wire.http import Headers, Reply
 _NUMBERS = itertools.count()
 
 
-def unsayable(face: Face, case: Case) -> bool:
-    """Whether the face's page says that its callers have no words for it."""
-    rows = [row for page in face.losses for row in losses(page) if row.where == "in"]
-    return any(row.case == feature(case) and row.happens == "unsayable" for row in rows)
-
-
-def happens(voice: Voice, case: Case) -> Happens | None:
-    """What the provider's page says becomes of it; None where it is said."""
-    rows = [row for row in losses(voice.page) if row.where in {"out", voice.name} and row.case == feature(case)]
-    return rows[0].happens if rows else None
-
-
-CELLS = [
-    pytest.param(face, voice, case, id=f"{face.name}-{voice.name}-{case.name}")
-    for face in FACES
-    for voice in VOICES
-    for case in CASES
-    if not unsayable(face, case)
-]
+ASKED = [cell for cell in CELLS if cell.loss is None or cell.loss.happens != "unsayable"]
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +100,13 @@ def _well(told: Told, voice: Voice, case: Case) -> None:
     assert told.reason in {case.reason, None}
 
 
-@pytest.mark.parametrize(("face", "voice", "case"), CELLS)
-def test_a_cell(gateway: Served, choir: Choir, face: Face, voice: Voice, case: Case) -> None:
+@pytest.mark.parametrize("cell", ASKED, ids=lambda cell: cell.name)
+def test_a_cell(gateway: Served, choir: Choir, cell: Cell) -> None:
     """Through this face this provider does what the case wants, or what its LOSSES.md says."""
+    face, voice, case = cell.face, cell.voice, cell.case
+    loss = None if cell.loss is None else cell.loss.happens
     id = f"cell-{next(_NUMBERS)}"
     reply, told = asked(gateway, face, voice, case, id)
-    loss = happens(voice, case)
 
     if loss == "refused":
         assert (reply.status, id in choir.heard) == (400, False)

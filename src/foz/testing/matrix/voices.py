@@ -64,6 +64,7 @@ VOICES = (
     Voice("oci-generic", "oci", "oracle", "openai.gpt-5"),
     Voice("oci-cohere", "oci", "oracle", "cohere.command-r-08-2024", ordered=False),
     Voice("oci-cohere-v2", "oci", "oracle", "cohere.command-a-reasoning"),
+    Voice("oci-vision", "oci", "oracle", "cohere.command-a-vision"),
 )
 
 
