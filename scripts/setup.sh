@@ -3,10 +3,10 @@
 #
 #   run    .venv with requirements/run.lock, and foz itself
 #   dev    the same with requirements/dev.lock: formatter, linters, types, pytest, node
-#   test   dev, the SDKs that the tests speak through (Python and Node), nginx and a browser
+#   test   dev, the SDKs that the tests speak through (Python and Node), nginx, a browser and what checks units
 #
 # Everything lands in .venv and tests/node/node_modules; only what the system itself must give (python3-venv, libgomp1;
-# for the tests nginx, curl, chromium) is installed by apt, as root or with passwordless sudo, and else named in one
+# for the tests nginx, curl, chromium, systemd) is installed by apt, as root or with passwordless sudo, and else named in one
 # line before anything else happens. Each step leaves a stamp of what it was made from, so that a second run does
 # nothing and asks no network.
 set -eu
@@ -94,6 +94,7 @@ list_missing() { # the Debian packages that this level lacks
     if [ "$level" != test ]; then return; fi
     any_of curl || echo curl
     any_of nginx || echo nginx-light
+    if [ "$(uname)" = Linux ]; then any_of systemd-analyze || echo systemd; fi
     if ! any_of chromium chromium-browser google-chrome; then
         if grep -qs '^ID=ubuntu' /etc/os-release; then echo chromium-browser; else echo chromium; fi
     fi

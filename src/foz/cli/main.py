@@ -15,6 +15,7 @@ COMMANDS = {
     "keys": "make, list and revoke callers' keys",
     "models": "the models that callers can name",
     "serve": "run the gateway",
+    "service": "run the gateway as a service of systemd",
     "tls": "make certificates for trying out TLS",
     "usage": "what was called, by whom, and what it cost",
 }
