@@ -6,8 +6,8 @@
 #   test   dev, the SDKs that the tests speak through (Python and Node), nginx, a browser and what checks units
 #
 # Everything lands in .venv and tests/node/node_modules; only what the system itself must give (python3-venv, libgomp1;
-# for the tests nginx, curl, chromium, systemd) is installed by apt, as root or with passwordless sudo, and else named in one
-# line before anything else happens. Each step leaves a stamp of what it was made from, so that a second run does
+# for the tests nginx, curl, chromium, systemd) is installed by apt, as root or with passwordless sudo, and else named
+# in one line before anything else happens. Each step leaves a stamp of what it was made from, so that a second run does
 # nothing and asks no network.
 set -eu
 cd "$(dirname "$0")/.."
