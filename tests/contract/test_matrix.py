@@ -49,8 +49,11 @@ def asked(gateway: Served, face: Face, voice: Voice, case: Case, id: str) -> tup
     with gateway.connect() as connection:
         connection.send(request("POST", path, msgspec.json.encode(body), headers))
         head = connection.head()
-        if (head.header(b"content-type") or b"").startswith(b"text/event-stream"):
-            return head, face.hear_stream(_unchunked(connection.rest()))
+        if head.header(b"transfer-encoding") == b"chunked":
+            left = connection.rest()
+            told = face.hear_stream(_unchunked(left))
+            told.whole |= face.bare and left[-7:] in {b"\r\n0\r\n\r\n", b"0\r\n\r\n"}
+            return head, told
         reply = Reply(head.status, head.headers, connection.exactly(int(head.header(b"content-length") or 0)))
     return reply, face.hear(reply)
 
@@ -78,7 +81,7 @@ def _reached(texts: tuple[str, ...], body: bytes, *, ordered: bool) -> bool:
     return -1 not in places and (not ordered or places == sorted(places))
 
 
-def _well(told: Told, voice: Voice, case: Case) -> None:
+def _well(told: Told, face: Face, voice: Voice, case: Case) -> None:
     """Asserts the answer that the case wants."""
     assert (told.error, told.whole) == (None, True)
     assert told.text.startswith(case.begins)
@@ -89,7 +92,7 @@ def _well(told: Told, voice: Voice, case: Case) -> None:
         assert len(told.text.split()) <= case.words
     if case.keys:
         assert tuple(msgspec.json.decode(told.text)) == case.keys
-    if case.request.stream and case.begins:
+    if case.request.stream and case.begins and not face.bare:
         assert told.pieces > 1
     assert [msgspec.json.decode(arguments) for _, _, arguments in told.calls] == [{"city": city} for city in case.calls]
     assert len({id for id, _, _ in told.calls}) == len(case.calls)
@@ -118,12 +121,12 @@ def test_a_cell(gateway: Served, choir: Choir, cell: Cell) -> None:
     elif case.broken:
         assert (reply.status, told.whole) == (200, False)
         assert told.text
-        assert told.error
+        assert told.error or face.bare
     elif loss == "left out":
         assert (reply.status, told.error, told.whole) == (200, None, True)
     else:
         assert reply.status == 200, reply.body
-        _well(told, voice, case)
+        _well(told, face, voice, case)
         assert len(choir.heard[id]) == 1
         assert _reached(case.heard, choir.heard[id][0], ordered=voice.ordered)
 

@@ -43,6 +43,8 @@ class Face(Struct, frozen=True):
     hear: Callable[[Reply], Told]
     hear_stream: Callable[[bytes], Told]
     statuses: Callable[[int], int]
+    bare: bool = False
+    """Its streams are words and nothing else: only the last chunk says that they are whole."""
 
 
 # OpenAI's shapes.
@@ -195,6 +197,21 @@ def _hear_hf_pieces(body: bytes) -> Told:
     return told
 
 
+# The API Ollama Host.
+
+
+def _ollama_host(request: ChatRequest, model: str) -> tuple[str, Wire]:
+    *above, asked = ("".join(part.text for part in one.parts if isinstance(part, Text)) for one in request.messages)
+    body: Wire = {"agent": model, "content": asked, **({"template": above[0]} if above else {})}
+    return f"/api/v1/ai/{'ask_async' if request.stream else 'ask_sync'}", body
+
+
+def _hear_ollama_host(reply: Reply) -> Told:
+    if reply.status != 200:  # noqa: PLR2004 - what is well
+        return Told(error=msgspec.json.decode(reply.body)["detail"])
+    return Told(reply.body.decode(), pieces=1, whole=True)
+
+
 FACES = (
     Face(
         "openai",
@@ -219,5 +236,14 @@ FACES = (
         _hear_hf_chat,
         _hear_hf_pieces,
         lambda status: status if status in {401, 404} else 500,
+    ),
+    Face(
+        "ollama_host",
+        ("foz/skins/ollama_host/LOSSES.md",),
+        _ollama_host,
+        _hear_ollama_host,
+        lambda body: Told(body.decode()),
+        lambda status: _OURS.get(status, status),
+        bare=True,
     ),
 )
