@@ -83,7 +83,7 @@ CASES = (
         heard=("Answer as a pilot.", "Where do rivers end?"),
     ),
     Case("turns", _TURNS, begins=SAYS, heard=("Which is longest?", "The Nile.", "And then?")),
-    Case("stream", _STREAM, begins=SAYS, heard=("Where do rivers end?",)),
+    Case("stream", _STREAM, (("pace", "0.003"),), begins=SAYS, heard=("Where do rivers end?",)),
     Case("tools", _asking(_ONE, tools=(_WEATHER,)), calls=("Lisbon",), reason="tool_calls"),
     Case("tools_stream", _asking(_ONE, tools=(_WEATHER,), stream=True), calls=("Lisbon",), reason="tool_calls"),
     Case("parallel_tools", _asking(_TWO, tools=(_WEATHER,)), calls=("Lisbon", "Porto"), reason="tool_calls"),

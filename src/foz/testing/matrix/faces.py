@@ -33,6 +33,18 @@ class Told(Struct):
     error: str | None = None
 
 
+class Streamed(Struct):
+    """The body of a stream: its chunks, and whether the last one came."""
+
+    chunks: list[bytes]
+    ended: bool
+
+    @property
+    def body(self) -> bytes:
+        """All of it."""
+        return b"".join(self.chunks)
+
+
 class Face(Struct, frozen=True):
     """One skin. `statuses` are what its callers are told of an upstream's statuses; 0 is silence."""
 
@@ -41,10 +53,10 @@ class Face(Struct, frozen=True):
     say: Callable[[ChatRequest, str], tuple[str, Wire]]
     """(path, body)"""
     hear: Callable[[Reply], Told]
-    hear_stream: Callable[[bytes], Told]
+    hear_stream: Callable[[Streamed], Told]
     statuses: Callable[[int], int]
-    bare: bool = False
-    """Its streams are words and nothing else: only the last chunk says that they are whole."""
+    breaks_silently: bool = False
+    """It has no words for a fault in the middle of a stream."""
 
 
 # OpenAI's shapes.
@@ -123,15 +135,21 @@ def _hear_chunk(told: Told, chunk: Wire, calls: dict[int, list[str]]) -> None:
             call[2] += one["function"].get("arguments") or ""
 
 
-def _hear_chunks(body: bytes, unwrap: Callable[[Wire], Wire]) -> Told:
+def _error(said: Wire) -> str:
+    """A fault's words, wherever the face has them."""
+    error = said.get("message") or said["error"]
+    return str(error if isinstance(error, str) else error["message"])
+
+
+def _hear_chunks(stream: Streamed, unwrap: Callable[[Wire], Wire]) -> Told:
     told, calls = Told(), dict[int, list[str]]()
-    for frame in Decoder().feed(body):
+    for frame in Decoder().feed(stream.body):
         if frame.data == b"[DONE]":
-            told.whole = True
+            told.whole = stream.ended
             continue
         said = msgspec.json.decode(frame.data)
         if "error" in said or said.get("code", 200) != 200:  # noqa: PLR2004 - the envelope's code of what is well
-            told.error = said.get("message") or said["error"]["message"]
+            told.error = _error(said)
         else:
             _hear_chunk(told, unwrap(said), calls)
     told.calls = [(id, name, arguments) for id, name, arguments in calls.values()]
@@ -144,7 +162,7 @@ def _openai(request: ChatRequest, model: str) -> tuple[str, Wire]:
 
 def _hear_openai(reply: Reply) -> Told:
     said = msgspec.json.decode(reply.body)
-    return Told(error=said["error"]["message"]) if "error" in said else _hear_message(said)
+    return Told(error=_error(said)) if "error" in said else _hear_message(said)
 
 
 def _model_api(request: ChatRequest, model: str) -> tuple[str, Wire]:
@@ -182,11 +200,11 @@ def _hear_hf_chat(reply: Reply) -> Told:
     return Told(said["data"]["response"], pieces=1, whole=True) if said["success"] else Told(error=said["error"])
 
 
-def _hear_hf_pieces(body: bytes) -> Told:
+def _hear_hf_pieces(stream: Streamed) -> Told:
     told = Told()
-    for frame in Decoder().feed(body):
+    for frame in Decoder().feed(stream.body):
         if frame.data == b"[DONE]":
-            told.whole = True
+            told.whole = stream.ended
             continue
         said = msgspec.json.decode(frame.data)
         if said["success"]:
@@ -197,19 +215,28 @@ def _hear_hf_pieces(body: bytes) -> Told:
     return told
 
 
-# The API Ollama Host.
+# The API Ollama Host: questions and answers in plain text.
 
 
 def _ollama_host(request: ChatRequest, model: str) -> tuple[str, Wire]:
-    *above, asked = ("".join(part.text for part in one.parts if isinstance(part, Text)) for one in request.messages)
-    body: Wire = {"agent": model, "content": asked, **({"template": above[0]} if above else {})}
-    return f"/api/v1/ai/{'ask_async' if request.stream else 'ask_sync'}", body
+    said = {one.role: "".join(part.text for part in one.parts if isinstance(part, Text)) for one in request.messages}
+    body: Wire = {"agent": model, "content": said["user"]}
+    if "system" in said:
+        body["template"] = said["system"]
+    return f"/api/v1/ai/ask_{'async' if request.stream else 'sync'}", body
 
 
-def _hear_ollama_host(reply: Reply) -> Told:
-    if reply.status != 200:  # noqa: PLR2004 - what is well
-        return Told(error=msgspec.json.decode(reply.body)["detail"])
-    return Told(reply.body.decode(), pieces=1, whole=True)
+def _hear_text(reply: Reply) -> Told:
+    if reply.status == 200:  # noqa: PLR2004 - what is well
+        return Told(reply.body.decode(), pieces=1, whole=True)
+    return Told(error=msgspec.json.decode(reply.body)["detail"])
+
+
+# The OCI GenAI Proxy: OpenAI's shapes at a path of its own, and errors of one sentence.
+
+
+def _oci_proxy(request: ChatRequest, model: str) -> tuple[str, Wire]:
+    return f"/genai/{model}/v1/chat/completions", _openai_body(request)
 
 
 FACES = (
@@ -218,7 +245,7 @@ FACES = (
         ("foz/dialects/openai/LOSSES.md",),
         _openai,
         _hear_openai,
-        lambda body: _hear_chunks(body, lambda said: said),
+        lambda stream: _hear_chunks(stream, lambda said: said),
         lambda status: _OURS.get(status, status),
     ),
     Face(
@@ -226,7 +253,7 @@ FACES = (
         ("foz/dialects/openai/LOSSES.md", "foz/skins/model_api/LOSSES.md"),
         _model_api,
         _hear_model_api,
-        lambda body: _hear_chunks(body, lambda said: said["data"]),
+        lambda stream: _hear_chunks(stream, lambda said: said["data"]),
         lambda status: _OURS.get(status, status),
     ),
     Face(
@@ -241,9 +268,17 @@ FACES = (
         "ollama_host",
         ("foz/skins/ollama_host/LOSSES.md",),
         _ollama_host,
-        _hear_ollama_host,
-        lambda body: Told(body.decode()),
+        _hear_text,
+        lambda stream: Told(stream.body.decode(), pieces=len(stream.chunks), whole=stream.ended),
         lambda status: _OURS.get(status, status),
-        bare=True,
+        breaks_silently=True,
+    ),
+    Face(
+        "oci_proxy",
+        ("foz/dialects/openai/LOSSES.md", "foz/skins/oci_proxy/LOSSES.md"),
+        _oci_proxy,
+        _hear_openai,
+        lambda stream: _hear_chunks(stream, lambda said: said),
+        lambda status: _OURS.get(status, status),
     ),
 )
