@@ -12,6 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from foz.assembly.faces import faces
+from foz.assembly.tongues import TONGUES
+from foz.config.settings import Settings
 from foz.testing.matrix.cases import CASES, Case, feature
 from foz.testing.matrix.cells import CELLS, Cell
 from foz.testing.matrix.faces import FACES, Face, Streamed, Told
@@ -86,7 +89,7 @@ def _reached(texts: tuple[str, ...], body: bytes, *, ordered: bool) -> bool:
 def _well(told: Told, voice: Voice, case: Case) -> None:
     """Asserts the answer that the case wants."""
     assert (told.error, told.whole) == (None, True)
-    assert told.text.startswith(case.begins)
+    assert told.text.startswith((voice.begins or case.begins) if case.begins else "")
     assert case.holds in told.text or not voice.repeats
     if case.exactly is not None:
         assert told.text.strip() == case.exactly
@@ -129,8 +132,8 @@ def test_a_cell(gateway: Served, choir: Choir, cell: Cell) -> None:
     else:
         assert reply.status == 200, reply.body
         _well(told, voice, case)
-        assert len(choir.heard[id]) == 1
-        assert _reached(case.heard, choir.heard[id][0], ordered=voice.ordered)
+        reached = [_reached(case.heard, body, ordered=voice.ordered) for body in choir.heard[id] if body]
+        assert sum(reached) == 1 or not case.heard
 
 
 @pytest.mark.parametrize(
@@ -143,3 +146,9 @@ def test_losses_are_of_the_matrix(page: str) -> None:
     assert {row.case for row in losses(page)} <= names
     assert {row.where for row in losses(page)} <= places
     assert all(row.why and (row.happens == "unsayable") == (row.where == "in") for row in losses(page))
+
+
+def test_every_face_and_every_dialect_is_in_the_matrix() -> None:
+    """A skin that callers find, and a dialect that a provider's row may name, has its place in the matrix."""
+    assert {face.name for face in FACES} == {face.skin.name for face in faces(Settings())}
+    assert {voice.dialect for voice in VOICES} == set(TONGUES)

@@ -56,6 +56,7 @@ def _asking(text: str, *before: Message, **more: object) -> ChatRequest:
 
 _HELLO = _asking("Where do rivers end?")
 _STREAM = _asking("Where do rivers end?", stream=True)
+_LONG = _asking("Where do rivers end? " * 10, stream=True)
 _CALLED = ToolCall("call_1", "weather", '{"city":"Lisbon"}')
 _RESULT = ChatRequest(
     "",
@@ -117,7 +118,7 @@ CASES = (
         for end, asked in (("", _HELLO), ("_stream", _STREAM))
     ),
     Case("upstream_timeout", _HELLO, (("hang", "0"),), refused=0),
-    Case("upstream_cut", _STREAM, (("cut", "24"),), broken=True),
+    Case("upstream_cut", _LONG, (("cut", "24"),), broken=True),
 )  # fmt: skip
 """A case of a name that ends in `_stream` or `_in_pieces` is another way to see what stands before it."""
 

@@ -45,6 +45,9 @@ class Voice(Struct, frozen=True):
     ordered: bool = True
     """What is said to it stands in its order; else the last words come first."""
 
+    begins: str = ""
+    """How its answers begin, where they are not the simulated model's."""
+
     @property
     def page(self) -> str:
         """Where its losses stand."""
@@ -65,6 +68,7 @@ VOICES = (
     Voice("oci-cohere", "oci", "oracle", "cohere.command-r-08-2024", ordered=False),
     Voice("oci-cohere-v2", "oci", "oracle", "cohere.command-a-reasoning"),
     Voice("oci-vision", "oci", "oracle", "cohere.command-a-vision"),
+    Voice("oci-agent", "oci_agent", "agents", "ocid1.genaiagentendpoint.oc1.us-chicago-1.plain", begins="Turn 1, "),
 )
 
 
@@ -92,6 +96,7 @@ def _upstreams() -> dict[str, Callable[[], SimulatedUpstream]]:
         "hub": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=HuggingFaceFace()),
         "lake": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=OllamaFace()),
         "oracle": lambda: OracleUpstream(clock),
+        "agents": lambda: OracleUpstream(clock),
     }
 
 
@@ -103,6 +108,7 @@ _KINDS = {
     'quirks = ["max_tokens"]\n',
     "lake": 'dialect = "ollama"\nbase_url = "http://127.0.0.1:{port}"\n',
     "oracle": f'dialect = "oci"\ncompartment = "{COMPARTMENT}"\nbase_url = "http://127.0.0.1:{{port}}"\n',
+    "agents": 'dialect = "oci_agent"\nbase_url = "http://127.0.0.1:{port}"\n',
 }
 ENVIRONMENT = {"NVIDIA_API_KEY": "nvapi-test", "HF_TOKEN": "hf_test"}
 

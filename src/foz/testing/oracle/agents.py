@@ -120,6 +120,11 @@ class Answer:
         self.asks = "tool" in agent and not done
         self.input, self.output = words.count(chat.userMessage), words.count(self.text)
 
+    def clip(self, most: int) -> None:
+        """So many words at most."""
+        self.text = "".join(words.tokens(self.text)[:most])
+        self.output = words.count(self.text)
+
     def _end(self) -> Bag:
         details = {"inputTokenCount": self.input, "outputTokenCount": self.output}
         usage = {"modelDetails": {"modelName": "m"}, "usageDetails": details}

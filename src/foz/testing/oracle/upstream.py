@@ -153,6 +153,8 @@ class OracleUpstream(SimulatedUpstream):
 
     def _agent_chat(self, agent: str, call: Call, mischief: Mischief) -> Play:
         answer = self.agents.answers(agent, call)
+        if mischief.words is not None:
+            answer.clip(mischief.words)
         account = self._account(call, agent)
         account.input, account.output, account.ended = answer.input, answer.output, True
         if not answer.stream:
