@@ -14,6 +14,8 @@ from foz.sessions.keeper import Keeper
 from foz.store.content import ContentFiles
 from foz.store.database import StoreError, path_of, prepare
 from foz.store.disk import SWEEP_SECONDS, Disk
+from foz.store.files import FORGET_SECONDS as FORGET_FILES
+from foz.store.files import Room, SqliteFiles
 from foz.store.keys import NOTE_SECONDS, POLL_SECONDS, SqliteKeys
 from foz.store.leases import RETURN_SECONDS, SqliteBook
 from foz.store.sessions import FORGET_SECONDS, SqliteSessions
@@ -31,6 +33,7 @@ class Books:
         self.ledger = self._disk.ledger
         self.keys = _keys(settings, clock, self._disk)
         self.content = ContentFiles(settings.data, clock.now, limit=kept.capture_limit, days=kept.content_days)
+        self.files = SqliteFiles(settings.data, self._disk.writer, clock.now, _room(settings))
         self._sessions = SqliteSessions(self._disk.writer)
         self.keeper = Keeper(self._sessions, clock, os.urandom)
         self.book = SqliteBook(self._disk.writer, self._disk.owner.id, clock.now)
@@ -51,6 +54,7 @@ class Books:
             (POLL_SECONDS, self.keys.look_again, "new and revoked keys are not seen for now"),
             (NOTE_SECONDS, self.keys.note_used, _UNNOTED),
             (FORGET_SECONDS, self._forget, "sessions that are long over are kept for now"),
+            (FORGET_FILES, self.files.forget, "files that are over their time are kept for now"),
             (RETURN_SECONDS, self.book.return_idle, "what was lent of budgets is not given back for now"),
         )
         async with asyncio.TaskGroup() as group:
@@ -67,6 +71,11 @@ class Books:
             last_first.push_async_callback(asyncio.to_thread, self.content.close)
             last_first.callback(self.keys.close)
             last_first.push_async_callback(tried, _UNNOTED, self.keys.note_used)
+
+
+def _room(settings: Settings) -> Room:
+    kept = settings.files
+    return Room(kept.max_size, kept.max_files, kept.max_total, kept.days * 24 * 3600)
 
 
 def _keys(settings: Settings, clock: Clock, disk: Disk | None) -> SqliteKeys:

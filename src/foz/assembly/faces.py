@@ -12,7 +12,7 @@ from msgspec import Struct
 from foz.config.settings import Settings
 from foz.ports.skin import Skin
 from foz.serve.http.desk import Desk
-from foz.serve.http.faces import model_api, oci_proxy, ollama_host
+from foz.serve.http.faces import files, model_api, oci_proxy, ollama_host
 from foz.skins.hf_chat.skin import HfChatSkin
 from foz.skins.model_api.skin import ModelApiSkin
 from foz.skins.oci_proxy.names import AnyName, Names
@@ -29,7 +29,7 @@ class Face(Struct, frozen=True):
 
 
 FACES: tuple[Callable[[Settings], Face], ...] = (
-    lambda _: Face(OpenAISkin()),
+    lambda _: Face(OpenAISkin(), files.router),
     lambda _: Face(ModelApiSkin(), model_api.router),
     lambda _: Face(HfChatSkin()),
     lambda _: Face(OllamaHostSkin(), ollama_host.router),

@@ -107,6 +107,7 @@ class Worker:
             dice=random.random,
             policy=_policy(settings),
             content=self._books.content,
+            files=self._books.files,
         )
         self._siblings = Siblings(run_directory(settings), place.run, os.getpid())
         self._server = self._make_server(Gateway(self._services))
@@ -159,7 +160,7 @@ class Worker:
             cors=guard.cors_headers,
             max_body=limits.max_body,
         )
-        desk = Desk(gateway, SqliteReports(settings.data), self._books.content, self._clock)
+        desk = Desk(gateway, SqliteReports(settings.data), self._books.content, self._clock, self._books.files)
         routers = [face.router(desk) for face in every_face if face.router is not None]
         server = settings.server
         tls = (str(server.tls_cert), str(server.tls_key)) if server.tls_cert and server.tls_key else None

@@ -72,6 +72,8 @@ class Ask(Struct, frozen=True):
     attribution: Attribution = NOBODY
     """What the body says; it wins over what headers say."""
     mode: Mode = Mode.AUTO
+    files: frozenset[str] = frozenset()
+    """Ids of files that were uploaded here and that the request names."""
     seconds: float | None = None
     """What the caller gives the call, all attempts together; a target's own patience may be shorter."""
 

@@ -178,6 +178,15 @@ class Ledger(Section):
     content_days: Whole = Field(default=30, ge=1, le=3650, description="Days after which kept content is removed.")
 
 
+class Files(Section):
+    """Files that callers upload. They are kept in the data directory."""
+
+    max_size: Size = Field(default=32 * 2**20, description="Largest file; `[limits] max_body` bounds uploads too.")
+    max_files: Whole = Field(default=1000, ge=1, description="Most files of one key and project.")
+    max_total: Size = Field(default=2**30, description="Most bytes of the files of one key and project.")
+    days: Whole = Field(default=30, ge=1, le=3650, description="Days after which a file is removed.")
+
+
 class Timeouts(Section):
     """How long to wait for providers. A `[[provider]]` may have its own `timeouts`."""
 
@@ -270,6 +279,7 @@ class Written(Section):
     limits: Limits = Limits()
     auth: Auth = Auth()
     ledger: Ledger = Ledger()
+    files: Files = Files()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     breaker: Breaker = Breaker()

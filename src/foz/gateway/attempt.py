@@ -154,7 +154,7 @@ class Run:
         self._looks = services.health.looks(target.name, services.clock.monotonic())
         if self._looks:
             self._turned("half_open")
-        passes = services.policy.relay and self._said is None and speech.dialect == turn.skin.relays
+        passes = services.policy.relay and self._said is None and speech.dialect == turn.skin.relays and not ask.files
         relay = speech.relay if passes else None
         if relay is not None:
             call = relay.retarget(turn.body, ask, target.model)

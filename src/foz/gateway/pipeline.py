@@ -6,6 +6,7 @@ from foz.canon.principal import Principal
 from foz.canon.request import Ask
 from foz.gateway.attempt import Run
 from foz.gateway.choose import plan
+from foz.gateway.filing import filed
 from foz.gateway.services import Services
 from foz.ports.caller import Caller
 from foz.ports.turn import Turn
@@ -26,6 +27,8 @@ class Gateway:
         try:
             ask = turn.codec.read(turn.body)
             self._room()
+            if ask.files:
+                turn, ask = await filed(services.files, turn, ask)
             model = self.find(turn.principal, ask.model, turn.skin.source)
             targets = plan(model, ask, self._allowed, services.dice)
             await self._reserve(turn.principal, ask)

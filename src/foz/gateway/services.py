@@ -8,6 +8,7 @@ from foz.gateway.health import BreakerPolicy, Health
 from foz.gateway.retry import RetryBudget, RetryPolicy
 from foz.ports.clock import Clock
 from foz.ports.content import Content
+from foz.ports.files import Files
 from foz.ports.keys import Book
 from foz.ports.ledger import Ledger
 from foz.ports.line import Directory
@@ -41,6 +42,7 @@ class Services:
         dice: Callable[[], float],
         policy: Policy,
         content: Content | None = None,
+        files: Files | None = None,
     ) -> None:
         self.directory = directory
         """Swapped whole on reload."""
@@ -51,6 +53,7 @@ class Services:
         self.dice = dice
         self.policy = policy
         self.content = content
+        self.files = files
         self.health = Health(policy.breaker)
         self.repeats = RetryBudget(policy.retries)
         self.draining = False

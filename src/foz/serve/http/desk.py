@@ -17,6 +17,7 @@ from foz.gateway.pipeline import Gateway
 from foz.ledger.report import Reports
 from foz.ports.clock import Clock
 from foz.ports.content import Content
+from foz.ports.files import Files
 from foz.serve.http.reference import SECURITY
 from foz.wire.http import Reply
 
@@ -29,6 +30,8 @@ class Desk(Struct, frozen=True):
     """Reads the ledger. Call it in a thread: an endpoint that is no coroutine function is one."""
     content: Content
     clock: Clock
+    files: Files | None = None
+    """What callers have uploaded, where it is kept."""
 
 
 def who(request: Request) -> Principal:

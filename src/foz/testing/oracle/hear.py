@@ -8,7 +8,7 @@ limits by a wrong name are refused.
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from foz.canon.content import Media, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from foz.canon.request import ChatRequest, EmbedRequest, ReasoningWish, ResponseFormat, Sampling
@@ -173,6 +173,8 @@ def _parts(content: list[Bag], image: str) -> tuple[Part, ...]:
             parts.append(Text(part["text"]))
         elif kind == image:
             parts.append(_media(part["imageUrl"]["url"]))
+        elif kind == "DOCUMENT" and image == "IMAGE":
+            parts.append(structs.replace(_media(part["documentUrl"]["url"]), kind="file"))
         elif kind == "THINKING" and image == "IMAGE_URL":
             parts.append(Reasoning(part["thinking"]))
         else:

@@ -15,6 +15,7 @@ from foz.dialects.openai.faults import encode_fault_event
 from foz.dialects.openai.fields import Words, decode, invalid, refusal
 from foz.dialects.openai.frames import DIALECT
 from foz.ports.codec import Answer
+from foz.ports.files import PREFIX
 from foz.wire import json
 
 _BODY = msgspec.json.Decoder(schema.Body)
@@ -31,6 +32,7 @@ WORDS: Words = {
     "modalities[]": ("text", "audio"),
 }
 _NOTHING: frozenset[str] = frozenset()
+PREFIX_BYTES = PREFIX.encode()
 
 
 def _agree(asked: schema.Body) -> None:
@@ -68,7 +70,7 @@ def _shown(asked: schema.Body) -> set[str]:
             for at, part in enumerate(message.content):
                 if isinstance(part, schema.MEDIA):
                     needs.add(_need(part, place, at))
-    return needs
+    return needs - {""}
 
 
 def _need(part: schema.Part, place: int, at: int) -> str:
@@ -79,9 +81,25 @@ def _need(part: schema.Part, place: int, at: int) -> str:
             if document.file_data is None and document.file_id is None:
                 field = f"messages[{place}].content[{at}].file"
                 raise refusal(f"Missing required parameter: '{field}.file_id'.", field, "missing_required_parameter")
-            return Capability.FILES
+            return "" if _is_ours(document) else Capability.FILES
         case _:
             return Capability.IMAGES
+
+
+def _is_ours(document: schema.Document) -> bool:
+    """Whether it was uploaded here: what it needs of a target is known when it is read."""
+    return document.file_data is None and document.file_id is not None and document.file_id.startswith(PREFIX)
+
+
+def _files(asked: schema.Body) -> frozenset[str]:
+    """The ids of files that were uploaded here."""
+    return frozenset(
+        part.file.file_id
+        for message in asked.messages
+        if isinstance(message.content, list)
+        for part in message.content
+        if isinstance(part, schema.FilePart) and _is_ours(part.file) and part.file.file_id is not None
+    )
 
 
 def _needs(asked: schema.Body) -> frozenset[str]:
@@ -127,6 +145,7 @@ class ChatServer:
             asked.n or 1,
             asked.max_completion_tokens or asked.max_tokens,
             not stream or (options is not None and options.include_usage is True),
+            files=_files(asked) if PREFIX_BYTES in body else _NOTHING,
         )
 
     def decode_request(self, body: bytes) -> ChatRequest:

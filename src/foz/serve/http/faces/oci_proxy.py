@@ -1,4 +1,4 @@
-"""What the OCI GenAI Proxy has beside inference: its models, and agents' sessions."""
+"""What the OCI GenAI Proxy has beside inference: its models, agents' sessions, and files."""
 
 import msgspec
 from fastapi import APIRouter
@@ -8,18 +8,17 @@ from starlette.responses import Response
 
 from foz.canon.fault import NoRoute, NotFound
 from foz.canon.model import Model
-from foz.canon.principal import Principal
 from foz.dialects.openai.fields import decode
-from foz.ports.headers import attribution_of
 from foz.ports.sessions import Agency
 from foz.ports.skin import JSON, WHOLE
 from foz.serve.http.desk import Desk, response, told, who
+from foz.serve.http.faces.files import add_files, heard, project_of
 from foz.serve.http.guard import check_body
 from foz.skins.oci_proxy import examples
 from foz.skins.oci_proxy.names import Kind, Names, known
 from foz.skins.oci_proxy.skin import NAME, ROOT, say_model, say_models
 from foz.wire import json
-from foz.wire.http import Call, Reply
+from foz.wire.http import Reply
 
 NO_CONTENT = 204
 LONGEST_NAME = 255
@@ -35,22 +34,18 @@ class SessionRequest(Struct, frozen=True):
 _SESSION = msgspec.json.Decoder(SessionRequest)
 
 
-def heard(request: Request) -> Call:
-    """The head of a request, as the data plane has it."""
-    headers = tuple((bytes(name), bytes(value)) for name, value in request.scope["headers"])
-    return Call(request.method, request.url.path, headers)
-
-
-def project_of(request: Request, principal: Principal) -> str:
-    """For which project somebody asks: their key's own, else what they say."""
-    return principal.project or attribution_of(heard(request)).project or ""
-
-
 def router(desk: Desk, names: Names) -> APIRouter:
     """Everything beside inference."""
     made = APIRouter(tags=[NAME])
     _add_models(made, desk, names)
     _add_sessions(made, desk, names)
+
+    def check(request: Request) -> None:
+        gateway, name = desk.gateway, request.path_params["model"]
+        gateway.find(who(request), known(names, name).name)
+
+    if desk.files is not None:
+        add_files(made, f"{ROOT}/{{model:path}}/v1", desk.files, check)
     return made
 
 
