@@ -80,6 +80,8 @@ def main() -> None:
         ):
             chosen = next(f"{name}={value}" for name, value in _given(filter))
             timed(f"page, {chosen}", partial(reports.page, filter))
+        timed("dashboard, newest 1,000", lambda: reports.page(Filter(), 1_000, settled=True))
+        timed("dashboard, who has nothing", lambda: reports.page(Filter(principal="anonymous"), settled=True))
         timed("sums over all", lambda: reports.groups(Filter()), 1)
         for key in KEYS:
             timed(f"sums by {key}", partial(reports.groups, Filter(), (key,)), 1)

@@ -6,7 +6,6 @@ Elsewhere (macOS, a container, Linux without systemd) nothing is changed, and it
 
 import os
 import platform
-import pwd
 import re
 import shlex
 import shutil
@@ -21,6 +20,9 @@ from foz.config.load import load, process_environment
 from foz.config.refusal import ConfigError
 from foz.config.unit import MARK, Service, unit
 from foz.config.unit import command as serve_command
+
+if sys.platform != "win32":
+    import pwd
 
 SYSTEM_FOLDER = Path("/etc/systemd/system")
 _RUNNING = {"initializing", "starting", "running", "degraded", "maintenance", "stopping"}
@@ -92,7 +94,7 @@ _which = click.option(
 
 
 def _is_system(system: bool | None) -> bool:
-    return os.geteuid() == 0 if system is None else system
+    return sys.platform != "win32" and os.geteuid() == 0 if system is None else system
 
 
 @click.group()
