@@ -16,11 +16,13 @@ from msgspec import Meta, Struct
 from foz.config.refusal import ConfigError
 from foz.dialects.oci.telling import Facts, Format, ServingType
 from foz.providers.row import Dialect, ProviderRow
+from foz.wire import json
 
 FILE = "llm_models.json"
 MOST = 10_000
 _LARGEST = 4 * 2**20
 _SHOWN = 200
+_DEEPEST = 16
 _ENDPOINT = "ocid1."
 
 Kind = Literal["model", "agent"]
@@ -76,6 +78,8 @@ def read(path: Path) -> dict[str, Row]:
         text = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if json.too_deep(text, _DEEPEST):
+        raise ConfigError(f"{path}: nested too deeply: expected an object of models by their names")
     try:
         rows = _ROWS.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -23,16 +23,17 @@ from foz.skins.oci_proxy.names import Names, known
 from foz.wire import json, sse
 from foz.wire.multipart import is_form
 
-_Word = Annotated[str, Meta(min_length=1, max_length=256)]
+Word = Annotated[str, Meta(min_length=1, max_length=256)]
+"""A channel, a user of it, a session."""
 
 
 class AgentRequest(Struct, frozen=True):
     """What is said to the agent: with `channel` and `cuid`, or with `sessionId`."""
 
     userMessage: Annotated[str, Meta(min_length=1)]  # noqa: N815 - the API's name
-    channel: _Word | None = None
-    cuid: _Word | None = None
-    sessionId: _Word | None = None  # noqa: N815 - the API's name
+    channel: Word | None = None
+    cuid: Word | None = None
+    sessionId: Word | None = None  # noqa: N815 - the API's name
     stream: bool = False
 
 

@@ -15,6 +15,7 @@ from foz.serve.http.desk import Desk, response, told, who
 from foz.serve.http.faces.files import add_files, heard, project_of
 from foz.serve.http.guard import check_body
 from foz.skins.oci_proxy import examples
+from foz.skins.oci_proxy.agent import Word
 from foz.skins.oci_proxy.names import Kind, Names, known
 from foz.skins.oci_proxy.skin import NAME, ROOT, say_model, say_models
 from foz.wire import json
@@ -27,8 +28,8 @@ LONGEST_NAME = 255
 class SessionRequest(Struct, frozen=True):
     """Whose session it is to be; only a title for people."""
 
-    channel: str | None = None
-    cuid: str | None = None
+    channel: Word | None = None
+    cuid: Word | None = None
 
 
 _SESSION = msgspec.json.Decoder(SessionRequest)
