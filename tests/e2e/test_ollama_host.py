@@ -1,6 +1,8 @@
 """The API Ollama Host over a real socket, with a fake Ollama server behind it: the examples of seed 001, and beyond."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -422,6 +424,24 @@ def test_who_sees_what(shared: House) -> None:
     assert seen(()) == ["c"]
     assert seen(keyed("sk-user-key"), "?project=a") == []
     assert seen((), "?project=b") == []
+
+
+def test_a_key_for_one_model_can_ask_what_it_is_shown(shared: House) -> None:
+    """A key for `simulated:latest` is shown `simulated` and may ask it by both names, and no other model."""
+    command = [sys.executable, "-m", "foz", "keys", "create", "--model", "simulated:latest"]
+    environment, folder = shared.gateway.environment, shared.gateway.folder
+    key = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+    def listed() -> bool:
+        return shared.call("GET", MODELS, headers=keyed(key)).body == b'["simulated"]'
+
+    wait_until(listed, "the key to be known and the model to be found")
+
+    for agent in ("simulated", "simulated:latest"):
+        assert "Olá" in shared.text(SYNC, ask(agent=agent), keyed(key))
+    refused(shared.call("POST", SYNC, ask(agent="simulated-plain"), keyed(key)), 403)
 
 
 def test_a_wrong_key_is_refused_though_none_is_needed(shared: House) -> None:

@@ -110,10 +110,13 @@ class Snapshot:
         return found or self._passing.get(name) or self._other(name)
 
     def _sourced(self, name: str, source: str) -> Model | None:
-        """A model of that provider, which keys are given under `provider/...`."""
+        """A model of that provider: its public one where it is listed, else `provider/...`; keys are given by that."""
         known = self._known(name, source)
         if known is None or source not in self._lines or self._listing.everything is not None:
             return None
+        public = self._models.get(known)
+        if public is not None and public.owner == source:
+            return public
         return Model(f"{source}/{known}", (self._cast(source, known),), owner=source)
 
     def _known(self, name: str, source: str) -> str | None:

@@ -80,6 +80,19 @@ def test_a_dialects_own_source_beats_a_provider() -> None:
     assert asked("a/" + "b" * LONGEST, "ollama") == []
 
 
+def test_a_listed_model_of_a_source_is_the_public_one() -> None:
+    """A short name of a listed model means the model that everybody is shown, so that keys for it fit."""
+
+    def knows(name: str, listed: frozenset[str]) -> str | None:
+        return f"{name}:latest" if f"{name}:latest" in listed else None
+
+    found = {"discovered": (("ollama", ("big:latest", "ours:latest")),), "sources": {"ollama": knows}}
+    snapshot = Snapshot(Listing((_model("ours:latest"),), **found), LINES, _cast)  # type: ignore[arg-type]  # as named
+
+    assert snapshot.find("big", "ollama") is snapshot.find("big:latest")
+    assert (snapshot.find("ours", "ollama") or _model("")).name == "ollama/ours:latest"
+
+
 def test_a_source_that_is_not_configured_is_named() -> None:
     """Who means the models of a provider that is off is told so."""
     assert _sourced().hint("org/name", "far") == "The provider far is not configured here."
