@@ -76,6 +76,8 @@ class Ask(Struct, frozen=True):
     """Ids of files that were uploaded here and that the request names."""
     seconds: float | None = None
     """What the caller gives the call, all attempts together; a target's own patience may be shorter."""
+    key: str | None = None
+    """Where it becomes a job: the caller's name for it, by which the same submission is known again."""
 
 
 class ResponseFormat(Struct, frozen=True):

@@ -294,6 +294,7 @@ class Run:
             model=ask.model,
             request_id=turn.request_id,
             stream=ask.stream,
+            job_id=None if turn.duty is None else turn.duty.job,
         )
 
     def _attempt_row(self) -> Attempt:

@@ -1,9 +1,11 @@
 """The life of a request, in the order of its stages."""
 
+from msgspec import structs
+
 from foz.canon.fault import Draining, Fault, Forbidden, NoCapacity, NoRoute, NotFound
-from foz.canon.model import Model, Target
+from foz.canon.model import Model, Placement, Target
 from foz.canon.principal import Principal
-from foz.canon.request import Ask
+from foz.canon.request import Ask, Mode
 from foz.gateway.attempt import Run
 from foz.gateway.choose import plan
 from foz.gateway.filing import filed
@@ -25,7 +27,7 @@ class Gateway:
         services = self.services
         since = services.clock.now()
         try:
-            ask = turn.codec.read(turn.body)
+            ask = asked(turn)
             self._room()
             if ask.files:
                 turn, ask = await filed(services.files, turn, ask)
@@ -75,6 +77,20 @@ class Gateway:
         """Whether any of its targets may be asked now."""
         return any(not target.barred and self._allowed(target) for target in model.targets)
 
+    def against(self, model: Model, ask: Ask) -> dict[Placement, Fault | None]:
+        """What stands against asking its targets of each placement now."""
+        return {place: self._against(model, structs.replace(ask, mode=Mode(place.value))) for place in Placement}
+
+    def _against(self, model: Model, ask: Ask) -> Fault | None:
+        try:
+            plan(model, ask, self._allowed, self.services.dice)
+        except NoRoute as fault:
+            fault.retry_after = self._soonest(model)
+            return fault
+        except Fault as fault:
+            return fault
+        return None
+
     def _allowed(self, target: Target) -> bool:
         return self.services.health.allows(target.name, self.services.clock.monotonic())
 
@@ -94,6 +110,12 @@ class Gateway:
         waiting = self.services.book.reserve(principal, _tokens(ask))
         if waiting is not None:
             await waiting
+
+
+def asked(turn: Turn) -> Ask:
+    """What is asked for; a job's lane decides its mode. Raises BadRequest."""
+    ask = turn.codec.read(turn.body)
+    return ask if turn.duty is None else structs.replace(ask, mode=Mode(turn.duty.lane.value))
 
 
 def _tokens(ask: Ask) -> int:

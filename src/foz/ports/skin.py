@@ -4,17 +4,22 @@ A face for callers over one dialect: paths, where keys and names are found, enve
 Each skin lists its routes; router, metrics and OpenAPI are made from these lists.
 """
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from foz.canon.fault import Fault
+from foz.canon.job import Job
 from foz.canon.model import Model
-from foz.canon.request import Attribution
+from foz.canon.request import Attribution, Operation
 from foz.ports.codec import ServerCodec
 from foz.wire.http import Call, Headers, Reply
 
 Action = Literal["chat", "complete", "embed", "list_models", "show_model"]
+
+OPERATIONS = {"chat": Operation.CHAT, "complete": Operation.COMPLETE, "embed": Operation.EMBED}
+"""What the actions that ask a model want of it."""
 
 JSON = b"application/json"
 FORM = b"multipart/form-data"
@@ -54,6 +59,12 @@ class Route(Struct, frozen=True):
     """Headers of a whole answer, without the request id."""
     stream: Headers = STREAM
     """Headers of a streamed answer, without the request id."""
+    accepted: Callable[[Job], Reply] | None = None
+    """
+    How it is said that a request has become a job, where it can: if its caller prefers so (`Prefer: respond-async`),
+    or, where `deferred`, always.
+    """
+    deferred: bool = False
 
 
 class Visit(Struct, frozen=True):

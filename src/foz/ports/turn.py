@@ -2,11 +2,19 @@
 
 from msgspec import Struct
 
+from foz.canon.model import Placement
 from foz.canon.principal import Principal
 from foz.canon.request import Attribution, Operation
 from foz.ports.codec import ServerCodec
 from foz.ports.skin import Skin
 from foz.wire.http import Headers
+
+
+class Duty(Struct, frozen=True):
+    """The job that a request is run for, and its lane: only targets of that placement are asked."""
+
+    job: str
+    lane: Placement
 
 
 class Turn(Struct, frozen=True):
@@ -23,3 +31,4 @@ class Turn(Struct, frozen=True):
     """The caller's own, or the text of `id`."""
     id: bytes
     """The entry's id, a UUIDv7."""
+    duty: Duty | None = None

@@ -22,9 +22,8 @@ from uvicorn.server import ServerState
 
 from foz.canon.fault import BadRequest, Bug, Draining, Fault, NoCapacity
 from foz.canon.identity import Identities
-from foz.canon.request import Operation
 from foz.gateway.pipeline import Gateway
-from foz.ports.skin import Skin, Visit
+from foz.ports.skin import OPERATIONS, Skin, Visit
 from foz.ports.turn import Turn
 from foz.ports.watch import Watch
 from foz.serve.http.exchange import Exchange
@@ -34,7 +33,6 @@ from foz.wire.http import Call, heard
 
 log = logging.getLogger("foz.door")
 
-_OPERATIONS = {"chat": Operation.CHAT, "complete": Operation.COMPLETE, "embed": Operation.EMBED}
 _SLOWEST = 16 * 1024
 """Bytes a second at which a body must come, beyond its first `body_timeout` seconds."""
 _LEAST_TAKEN = 32 * 1024
@@ -409,7 +407,7 @@ class Door(HttpToolsProtocol):
             check_body(call, route.accepts)
             turn = Turn(
                 skin=skin,
-                operation=_OPERATIONS[route.action],
+                operation=OPERATIONS[route.action],
                 codec=skin.codec(visit),
                 body=call.body,
                 headers=call.headers,

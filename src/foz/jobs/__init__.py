@@ -1,0 +1,1 @@
+"""Requests that outlive their connection: accepted once, finished once, whatever is killed."""

@@ -1,0 +1,175 @@
+"""
+What callers may do with jobs: have one accepted, look at it, follow it, cancel it.
+
+A submission is told to its caller only when it cannot be lost any more: it is durable in the store, and the queue has
+confirmed it. Where the queue does not, it is taken back and the caller is told to ask again.
+Somebody else's job is nobody's.
+"""
+
+import logging
+import sys
+from collections.abc import AsyncIterator, Mapping
+
+from foz.canon.fault import BadRequest, Fault, NoCapacity, NotFound
+from foz.canon.identity import parse, text
+from foz.canon.job import START, Job, Mark, Piece
+from foz.canon.model import Placement
+from foz.canon.principal import Principal
+from foz.canon.request import Ask, over
+from foz.gateway.pipeline import asked
+from foz.jobs.lanes import lane
+from foz.jobs.order import digest, packed
+from foz.jobs.working import House, Workers
+from foz.ports.jobs import Lane
+from foz.ports.skin import Visit
+from foz.ports.turn import Turn
+
+log = logging.getLogger("foz.jobs")
+
+LONGEST_KEY = 255
+MOST_PIECES = 1_000
+LOOK = 15.0
+"""Seconds after which a follower who heard nothing is given the chance to say that it is still there."""
+
+
+class Jobs:
+    """Jobs, for the doors of a process. `workers` are those of this process, where it has some."""
+
+    def __init__(self, house: House, workers: Workers | None = None) -> None:
+        self._house = house
+        self._workers = workers
+
+    async def submit(self, turn: Turn, visit: Visit) -> Job:
+        """Accepts a request as a job. Raises what stands against it."""
+        house = self._house
+        ask = asked(turn)
+        key = _key(visit, ask)
+        model = house.gateway.find(turn.principal, ask.model, turn.skin.source)
+        against = house.gateway.against(model, ask)
+        waiting = await self._waiting(against)
+        place = lane(ask.mode, against[Placement.GPU], against[Placement.API], waiting[Placement.GPU], house.limits)
+        if waiting[place] >= house.limits.waiting:
+            raise NoCapacity(
+                f"{waiting[place]:,} jobs wait in the {place.value} lane; ask again later.", retry_after=10
+            )
+        project = turn.principal.project or over(ask.attribution, turn.attribution).project or ""
+        now = house.clock.now()
+        job = Job(
+            id=turn.id,
+            at=now,
+            principal=turn.principal,
+            project=project,
+            skin=turn.skin.name,
+            model=ask.model,
+            mode=ask.mode,
+            lane=place,
+            key=key or text(turn.id),
+            digest=digest(turn.codec.decode_request(turn.body), ask.mode),
+            due=now,
+        )
+        accepted = await house.store.add(job, packed(visit))
+        if accepted.over or accepted.began is not None:
+            return accepted
+        try:
+            await house.queue.publish(accepted.lane, accepted.id)
+        except Fault:
+            await self._withdraw(job)
+            raise
+        await house.store.published(accepted.id, now)
+        return accepted
+
+    async def _waiting(self, against: Mapping[Placement, Fault | None]) -> dict[Placement, int]:
+        open_lanes = [place for place in Placement if against[place] is None]
+        found = {place: (await self._house.queue.lane(place)).waiting for place in open_lanes}
+        return {place: found.get(place, sys.maxsize) for place in Placement}
+
+    async def _withdraw(self, job: Job) -> None:
+        try:
+            await self._house.store.withdraw(job.id)
+        except Fault as fault:
+            log.warning("job %s was not accepted and may be done all the same: %s", text(job.id), fault.message)
+
+    async def find(self, principal: Principal, id: str, skin: str | None = None) -> Job:
+        """One's own job, by its id as text. Raises NotFound."""
+        try:
+            found = await self._house.store.find(parse(id))
+        except ValueError:
+            found = None
+        if found is None or found.principal.id != principal.id or (skin is not None and found.skin != skin):
+            raise NotFound(f"There is no job '{id[:64]}'.", field="job_id")
+        return found
+
+    async def look(self, principal: Principal, id: str, seconds: float) -> Job:
+        """The same, once its state is not what it is now, or so many seconds have passed."""
+        job = await self.find(principal, id)
+        if seconds > 0 and not job.over:
+            await self._house.store.wait(job, Mark(job.epoch, sys.maxsize), seconds)
+            job = await self.find(principal, id)
+        return job
+
+    async def answer(self, job: Job) -> bytes:
+        """The answer of a job that is completed."""
+        return await self._house.store.answer(job.id)
+
+    async def listed(self, principal: Principal, most: int, before: str | None = None) -> list[Job]:
+        """One's own, newest first. Raises BadRequest."""
+        try:
+            bound = None if before is None else parse(before)
+        except ValueError as error:
+            raise BadRequest(str(error), field="before") from error
+        return await self._house.store.listed(principal.id, most, bound)
+
+    async def cancel(self, principal: Principal, id: str) -> Job:
+        """Ends one's own job, up to the upstream; as it stands then."""
+        job = await self.find(principal, id)
+        cancelled = await self._house.store.cancel(job.id, self._house.clock.now())
+        if self._workers is not None:
+            self._workers.stop_work(job.id)
+        return cancelled or job
+
+    async def follow(self, principal: Principal, id: str, after: Mark = START) -> AsyncIterator[Piece | Job | None]:
+        """
+        The pieces of one's own job after a mark, as they come; a Job at the beginning and each time it stands otherwise
+        than before (it was claimed, maybe anew under the next epoch; it ended, which comes last); None where nothing
+        came for a while.
+        """
+        store = self._house.store
+        job = await self.find(principal, id)
+        yield job
+        while True:
+            found = await store.find(job.id)  # before the log: what it says of the end holds for all pieces that follow
+            if found is None:
+                return
+            if not found.over and (found.state, found.epoch) != (job.state, job.epoch):
+                job = found
+                yield job
+            pieces = await store.log(job.id, after, MOST_PIECES)
+            for piece in pieces:
+                after = piece.mark
+                yield piece
+            if pieces:
+                continue
+            if found.over:
+                yield found
+                return
+            await store.wait(found, after, LOOK)
+            yield None
+
+    async def lanes(self) -> dict[Placement, Lane]:
+        """How both lanes stand. Raises NoCapacity."""
+        return {place: await self._house.queue.lane(place) for place in Placement}
+
+
+def _key(visit: Visit, ask: Ask) -> str | None:
+    """The caller's idempotency key: of the body, else of the header."""
+    said = ask.key
+    if said is None:
+        header = visit.call.header(b"idempotency-key")
+        said = None if header is None else header.decode("latin-1")
+    if said is None or said == "":
+        return None
+    if len(said) > LONGEST_KEY or not said.isprintable():
+        raise BadRequest(
+            f"An idempotency key has at most {LONGEST_KEY} printable characters.", field="idempotency_key", status=422
+        )
+    return said
