@@ -53,6 +53,8 @@ class Job(Struct, frozen=True):
     lane: Placement
     key: str
     """The idempotency key: the caller's, or one that was made."""
+    stream: bool
+    """Whether its answer is a streamed one."""
     digest: bytes
     """Of what was asked, in our words, and the mode: the same key stands for the same digest."""
     state: JobState = JobState.PENDING

@@ -64,6 +64,7 @@ class Jobs:
             mode=ask.mode,
             lane=place,
             key=key or text(turn.id),
+            stream=ask.stream,
             digest=digest(turn.codec.decode_request(turn.body), ask.mode),
             due=now,
         )
