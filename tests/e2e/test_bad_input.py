@@ -182,6 +182,8 @@ WRONG: list[tuple[str, dict[str, object], str, str]] = [
     (CHAT, {"tool_choice": "required"}, "tool_choice", VALUE),
     (CHAT, {"tools": [_tool("f")], "tool_choice": _tool("g")}, "tool_choice", VALUE),
     (CHAT, {"tools": [_tool("f")], "tool_choice": "always"}, "tool_choice", VALUE),
+    (CHAT, {"function_call": {"name": "f"}}, "function_call", VALUE),
+    (CHAT, {"functions": [{"name": "g"}], "function_call": {"name": "f"}}, "function_call", VALUE),
     (CHAT, {"response_format": {"type": "xml"}}, "response_format.type", VALUE),
     (CHAT, {"response_format": {"type": "json_schema"}}, "response_format.json_schema", MISSING),
     (CHAT, {"reasoning_effort": "huge"}, "reasoning_effort", VALUE),

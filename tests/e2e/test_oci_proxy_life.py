@@ -194,6 +194,9 @@ def test_a_body_that_is_wrong_is_refused(house: House, path: str, body: bytes) -
         ("/genai/my-agent/chat", {"userMessage": "b"}, "channel"),
         ("/genai/gpt5/v1/chat/completions", {}, "messages"),
         ("/genai/gpt5/v1/embeddings", {"model": "x"}, "input"),
+        ("/genai/gpt5/v1/embeddings", {"model": "../x", "input": "y"}, "model"),
+        ("/genai/gpt5/v1/embeddings", {"model": "a" * 300, "input": "y"}, "model"),
+        ("/genai/my-agent/session", {"channel": ""}, "channel"),
     ],
 )
 def test_the_field_that_is_wrong_is_named(house: House, path: str, body: object, field: str) -> None:

@@ -82,12 +82,18 @@ def say_page(every: Sequence[Kept], page: Page) -> bytes:
 def page_of(query: dict[str, str]) -> Page:
     """What a query asks for. Raises BadRequest."""
     limit = query.get("limit", str(MOST_LISTED))
-    if not limit.isascii() or not limit.isdigit() or len(limit) > len(str(MOST_LISTED)) or int(limit) < 1:
-        raise invalid("limit", f"expected a number from 1 to {MOST_LISTED}.")
+    if not limit.isascii() or not limit.isdigit() or len(limit) > len(str(MOST_LISTED)):
+        raise _range()
+    if not 1 <= int(limit) <= MOST_LISTED:
+        raise _range()
     order = query.get("order", "desc")
     if order not in {"asc", "desc"}:
         raise invalid("order", "expected 'asc' or 'desc'.")
-    return Page(min(int(limit), MOST_LISTED), query.get("after", ""), order == "asc", query.get("purpose", ""))
+    return Page(int(limit), query.get("after", ""), order == "asc", query.get("purpose", ""))
+
+
+def _range() -> BadRequest:
+    return invalid("limit", f"expected a number from 1 to {MOST_LISTED}.")
 
 
 def purpose_of(said: str) -> str:

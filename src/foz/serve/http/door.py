@@ -28,7 +28,7 @@ from foz.ports.turn import Turn
 from foz.ports.watch import Watch
 from foz.serve.http.exchange import Exchange
 from foz.serve.http.guard import Guard, check_body, request_id
-from foz.serve.http.routes import Found, Missed, Router
+from foz.serve.http.routes import Found, Missed, Router, target_of
 from foz.wire.http import Call, heard
 
 log = logging.getLogger("foz.door")
@@ -140,6 +140,7 @@ class Door(HttpToolsProtocol):
             self._turn_deaf()
         except httptools.HttpParserError as error:
             if self._phase != "deaf":
+                self.url = self.url or target_of(data)
                 self._refuse(BadRequest(f"This is not a well-formed HTTP/1.1 request: {error}."))
         else:
             if self._received > self.house.limits.max_header and self._phase in _READING:
@@ -489,9 +490,8 @@ class Door(HttpToolsProtocol):
         )
 
     def _body_fault(self) -> Fault:
-        return BadRequest(
-            f"The request's body is larger than {self.house.limits.max_body} bytes ([limits] max_body).", status=413
-        )
+        most = self.house.limits.max_body
+        return BadRequest(f"The request's body is larger than {most} bytes ([limits] max_body).", status=413)
 
 
 def _closed(exchange: Exchange) -> None:

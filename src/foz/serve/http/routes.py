@@ -34,6 +34,12 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
 
+def target_of(head: bytes) -> bytes:
+    """The target of a request whose head no parser takes, for whose words it is refused in; empty where it has none."""
+    line = head.partition(b"\n")[0].split(b" ", 2)
+    return line[1] if len(line) > 1 and line[1].startswith(b"/") else b""
+
+
 class Face(Protocol):
     """What the table needs of a skin."""
 

@@ -4,13 +4,15 @@ but of embeddings the body may name another of Oracle's models, which is then as
 the path's.
 """
 
+import re
+
 import msgspec
 from msgspec import structs
 from typing_extensions import override
 
 from foz.canon.fault import BadRequest, Fault
 from foz.canon.request import Ask, Request
-from foz.dialects.openai.fields import decode, with_model
+from foz.dialects.openai.fields import decode, invalid, with_model
 from foz.ports.codec import Answer, EventEncoder, ServerCodec
 from foz.skins.oci_proxy import forms
 from foz.skins.oci_proxy.faults import encode_fault_event
@@ -25,6 +27,8 @@ class _Model(msgspec.Struct):
 
 
 _MODEL = msgspec.json.Decoder(_Model)
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}")
+"""What an OCID, or a vendor's name of a model, can be."""
 
 
 class PathCodec:
@@ -90,6 +94,8 @@ class EmbeddingCodec(PathCodec):
         row = self._names.find(said)
         if row is not None and row.provider:
             return known(self._names, said, "model").name
+        if not _ID.fullmatch(said):
+            raise invalid("model", "expected an OCID or a name of one of Oracle's models.")
         return f"{found.provider}/{said}"
 
 

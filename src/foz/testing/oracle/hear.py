@@ -165,6 +165,14 @@ def _media(url: str) -> Media:
     return Media("image", url)
 
 
+_FILED: dict[str, tuple[str, Literal["file", "audio", "video"]]] = {
+    "DOCUMENT": ("documentUrl", "file"),
+    "AUDIO": ("audioUrl", "audio"),
+    "VIDEO": ("videoUrl", "video"),
+}
+"""Of GENERIC only: where it is, and what it is here."""
+
+
 def _parts(content: list[Bag], image: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     for part in content:
@@ -173,8 +181,9 @@ def _parts(content: list[Bag], image: str) -> tuple[Part, ...]:
             parts.append(Text(part["text"]))
         elif kind == image:
             parts.append(_media(part["imageUrl"]["url"]))
-        elif kind == "DOCUMENT" and image == "IMAGE":
-            parts.append(structs.replace(_media(part["documentUrl"]["url"]), kind="file"))
+        elif kind in _FILED and image == "IMAGE":
+            field, told = _FILED[kind]
+            parts.append(structs.replace(_media(part[field]["url"]), kind=told))
         elif kind == "THINKING" and image == "IMAGE_URL":
             parts.append(Reasoning(part["thinking"]))
         else:
@@ -246,7 +255,8 @@ def _format(form: Bag | None) -> ResponseFormat | None:
         return None
     if form["type"] == "JSON_SCHEMA":
         it = form["jsonSchema"]
-        return ResponseFormat("schema", it["name"], None, _raw(it["schema"]), it.get("isStrict"))
+        schema = _raw(it["schema"]) if "schema" in it else None
+        return ResponseFormat("schema", it["name"], None, schema, it.get("isStrict"))
     if form["type"] != "JSON_OBJECT":
         raise Refused(f"Unknown responseFormat {form['type']}")
     return ResponseFormat("schema", schema=_raw(form["schema"])) if form.get("schema") else ResponseFormat("json")

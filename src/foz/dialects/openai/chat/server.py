@@ -49,6 +49,12 @@ def _agree(asked: schema.Body) -> None:
         )
     if asked.tool_choice not in (None, "none", "auto"):
         _offered(asked)
+    if isinstance(asked.function_call, schema.Named):
+        name = asked.function_call.name
+        if not asked.functions:
+            raise invalid("function_call", "'function_call' is only allowed when 'functions' are specified.")
+        if all(function.name != name for function in asked.functions):
+            raise invalid("function_call", f"Function '{name}' not found in 'functions' parameter.")
 
 
 def _offered(asked: schema.Body) -> None:

@@ -1,0 +1,91 @@
+"""Every method of every path that Foz has, of all skins on both planes, and what a good request to it looks like."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+from fastapi.routing import APIRoute
+from typing_extensions import override
+
+from foz.assembly.faces import faces
+from foz.config.settings import Settings
+from foz.ports.skin import FORM, JSON
+from foz.serve.http.desk import Desk
+from foz.serve.http.reference import document
+from foz.serve.http.routes import PARAMETER, Table
+
+FACES = faces(Settings())
+TABLE = Table([face.skin for face in FACES])
+TREE: dict[str, Any] = msgspec.json.decode(
+    msgspec.json.encode(document({"openapi": "3.1.0", "info": {"title": "Foz", "version": "1"}}, TABLE))
+)
+HOUSE = FACES[0].skin.name
+"""In whose words the house itself speaks."""
+OWN = [("GET", path) for path in ("/", "/health", "/ready", "/metrics", "/docs", "/redoc", "/openapi.json")]
+"""The house's own paths, of no skin."""
+UNLISTED = {"/", "/docs", "/redoc", "/openapi.json"}
+"""Those of them that the reference does not list: pages, and itself."""
+BODIES: dict[str, object] = {"/genai/{agent}/session": {"channel": "web-app", "cuid": "user-12345"}}
+"""Good bodies of paths on the control plane that take JSON."""
+FORMS = {path: {"file": "words"} for path in ("/v1/files", "/genai/{model}/v1/files")}
+"""Good forms of those that take forms only."""
+MAY_BE_BARE = {"/genai/{agent}/session"}
+"""A body may be left out."""
+NAMES = {"/genai/{model}/chat": {"model": "my-agent"}}
+"""What stands in a path, where it is not what stands there everywhere."""
+USUAL = {"agent": "my-agent", "id": "file-foz0"}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path, and what a good request to it looks like."""
+
+    method: str
+    path: str
+    skin: str
+    accepts: tuple[bytes, ...] = ()
+    sample: Any = None
+    schema: str | None = None
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def at(self, **said: str) -> str:
+        """The path, filled."""
+        usual = {**USUAL, "model": "gpt5" if self.skin == "oci_proxy" else "delta", **NAMES.get(self.path, {}), **said}
+        return PARAMETER.sub(lambda one: usual[one[1]], self.path)
+
+    @property
+    def takes_json(self) -> bool:
+        """Whether a body may be JSON."""
+        return JSON in self.accepts
+
+
+def _operations() -> Iterator[Operation]:
+    for method, path in OWN:
+        yield Operation(method, path, HOUSE)
+    for route in TABLE.routes:
+        sample = msgspec.json.decode(route.example) if route.example else None
+        if sample is not None:
+            sample |= {name: "delta" for name in ("model", "agent") if name in sample and route.skin != "oci_proxy"}
+        accepts = route.accepts if route.method == "POST" else ()
+        yield Operation(route.method, route.path, route.skin, accepts, sample, route.request_schema)
+    nothing = cast("Any", None)
+    desk = Desk(nothing, nothing, nothing, nothing, files=cast("Any", object()))
+    for made in (face.router(desk) for face in FACES if face.router is not None):
+        for own in made.routes:
+            assert isinstance(own, APIRoute)
+            path = own.path.replace(":path}", "}")
+            sample = BODIES.get(path, FORMS.get(path))
+            accepts = ((JSON,) if path in BODIES else (FORM,)) if "POST" in (own.methods or ()) else ()
+            for method in own.methods or ():
+                yield Operation(method, path, TABLE.router.whose(path.encode()) or HOUSE, accepts, sample)
+
+
+OPERATIONS = sorted(_operations(), key=str)
+TOLD = [one for one in OPERATIONS if one.method == "POST" and one.takes_json]
+UPLOADS = [one for one in OPERATIONS if FORM in one.accepts]
+NAMED = [one for one in OPERATIONS if "{" in one.path]
+READ = [one for one in OPERATIONS if one.method == "GET"]
