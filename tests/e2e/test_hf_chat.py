@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -218,6 +219,20 @@ def test_seed_002_error_500(house: House, status: int) -> None:
     """Seed 002, Códigos de Erro: whatever else Hugging Face refuses with is 500 in the envelope."""
     for model in (NEO, LLAMA):
         refused(house.call("POST", NEW, asking(model), simulating(status=status)), 500)
+
+
+def test_seed_002_the_key_in_a_file(tmp_path: Path, house: House) -> None:
+    """Seed 002, Configuração Necessária: the line in `.env` is the key; without it the provider is named as missing."""
+    (tmp_path / "with").mkdir()
+    (tmp_path / "with/.env").write_text("HUGGINGFACE_API_KEY=hf_your-huggingface-token-here\n")
+    config = (house.gateway.folder / "foz.toml").read_text()
+    with start_gateway(tmp_path / "with", config=config) as gateway, gateway.connect() as connection:
+        assert data_of(connection.call("POST", NEW, examples.PLAIN))["response"]
+    with start_gateway(tmp_path / "without", config=config) as gateway, gateway.connect() as connection:
+        error, field = refused(connection.call("POST", NEW, examples.PLAIN), 404)
+
+    assert "huggingface is not configured" in error
+    assert field == "model"
 
 
 # Streams.

@@ -355,6 +355,27 @@ def test_pages_follow_the_link(house: House) -> None:
     assert seen == [f"page {number}" for number in range(6, -1, -1)]
 
 
+def test_a_page_has_a_hundred_lines(house: House) -> None:
+    """Without `limit` a page has 100 lines and the way to the next one; 1,000 may be asked for."""
+    with house.gateway.connect() as connection:
+        for _ in range(102):
+            assert connection.call("POST", SYNC, ask(process_id="many")).status == 200
+    reply = house.call("GET", f"{DASHBOARD}?process_id=many")
+
+    assert len(msgspec.json.decode(reply.body)) == 100
+    assert b'rel="next"' in (reply.header(b"link") or b"")
+    assert len(house.rows("?process_id=many&limit=1000")) == 102
+
+
+@pytest.mark.parametrize("left_out", [(name,) for name in WORDS] + [WORDS])
+def test_seed_001_optional_parameters(house: House, left_out: tuple[str, ...]) -> None:
+    """Seed 001, /api/v1/ai/ask_sync: the four parameters are optional, each alone and all of them, absent or null."""
+    said = msgspec.json.decode(examples.QUESTION)
+    for body in ({**said, **dict.fromkeys(left_out)}, {name: said[name] for name in said if name not in left_out}):
+        for path in (SYNC, ASYNC):
+            assert said["content"] in house.text(path, msgspec.json.encode(body))
+
+
 def test_calls_of_other_apis_are_listed_without_what_was_said(house: House) -> None:
     """The dashboard shows the calls of all APIs; where content is not captured, input and output are null."""
     chat = b'{"model":"llama3","messages":[{"role":"user","content":"x"}]}'
@@ -426,13 +447,31 @@ def test_who_sees_what(shared: House) -> None:
     assert seen((), "?project=b") == []
 
 
-def test_a_key_for_one_model_can_ask_what_it_is_shown(shared: House) -> None:
-    """A key for `simulated:latest` is shown `simulated` and may ask it by both names, and no other model."""
-    command = [sys.executable, "-m", "foz", "keys", "create", "--model", "simulated:latest"]
-    environment, folder = shared.gateway.environment, shared.gateway.folder
-    key = subprocess.run(
+def made_key(house: House, *options: str) -> str:
+    """A key of `foz keys create`."""
+    command = [sys.executable, "-m", "foz", "keys", "create", *options]
+    environment, folder = house.gateway.environment, house.gateway.folder
+    return subprocess.run(
         command, env=environment, cwd=folder, capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+def test_a_projects_key_sees_the_projects_calls(shared: House) -> None:
+    """A key with a project sees all that the project asked, by whomever and whatever it says, and nothing else."""
+    keys = [made_key(shared, "--project", "river") for _ in range(2)]
+    wait_until(lambda: shared.call("GET", MODELS, headers=keyed(keys[1])).status == 200, "the keys to be known")
+    for key in keys:
+        shared.text(SYNC, ask(project="somebody-elses"), keyed(key))
+    shared.text(SYNC, ask(project="river-not"), keyed(ADMIN))
+
+    for key in keys:
+        assert [row["project"] for row in shared.captured("", 2, keyed(key))] == ["river", "river"]
+        assert shared.rows("?project=river-not", keyed(key)) == []
+
+
+def test_a_key_for_one_model_can_ask_what_it_is_shown(shared: House) -> None:
+    """A key for `simulated:latest` is shown `simulated` and may ask it by both names, and no other model."""
+    key = made_key(shared, "--model", "simulated:latest")
 
     def listed() -> bool:
         return shared.call("GET", MODELS, headers=keyed(key)).body == b'["simulated"]'

@@ -163,10 +163,11 @@ def test_a_unit_can_be_printed_anywhere(machine: Machine) -> None:
 
 
 def healthy(launched: Child, host: str, port: int) -> bool:
-    """Whether a gateway answers there, now."""
+    """Whether a gateway answers there, now, and shows its pages."""
     try:
         with RawConnection(port, host=host, deadline=2.0) as connection:
-            return connection.call("GET", "/api/v1/ai/models").status == 200
+            paths = ("/api/v1/ai/models", "/docs", "/redoc")
+            return all(connection.call("GET", path).status == 200 for path in paths)
     except (OSError, EOFError):
         return False
 
@@ -174,7 +175,7 @@ def healthy(launched: Child, host: str, port: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux answers on all of 127.0.0.0/8")
 @pytest.mark.parametrize(("script", "port"), [("main.py", 5000), ("app.py", 8000)])
 def test_the_older_systems_programs_start(tmp_path: Path, script: str, port: int) -> None:
-    """Seed 001, Execução, and seed 003, Iniciar API: `main.py` and `app.py` serve on the ports that they always had."""
+    """Seed 001, Execução, and seed 003, Iniciar API: both serve their API, /docs and /redoc on their old ports."""
     host = f"127.{random.randint(1, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
     command = (sys.executable, str(LAUNCHERS / script), "--host", host)
     environment = {"HOME": str(tmp_path), "FOZ_DATA": str(tmp_path / "data")}

@@ -87,8 +87,8 @@ class CompletionChoice(Struct):
 
     text: str
     index: int
-    logprobs: CompletionLogprobs | None
     finish_reason: Literal["stop", "length", "content_filter"]
+    logprobs: CompletionLogprobs | None = None
 
 
 class Completion(Struct):

@@ -4,8 +4,14 @@ from foz.wire import json
 
 CHAT = """{
   "messages": [
-    {"role": "system", "content": "你是一个有用的AI助手。"},
-    {"role": "user", "content": "你好，请介绍一下自己。"}
+    {
+      "role": "system",
+      "content": "你是一个有用的AI助手。"
+    },
+    {
+      "role": "user",
+      "content": "你好，请介绍一下自己。"
+    }
   ],
   "max_tokens": 500,
   "temperature": 0.7,
@@ -22,7 +28,10 @@ COMPLETION = b"""{
   "stop": ["\\n", "user:"]
 }"""
 
-EMBEDDING = """{"input": ["这是第一段文本", "这是第二段文本"], "encoding_format": "float"}""".encode()
+EMBEDDING = """{
+  "input": ["这是第一段文本", "这是第二段文本"],
+  "encoding_format": "float"
+}""".encode()
 
 
 def enveloped(data: object) -> dict[str, object]:
@@ -56,7 +65,7 @@ COMPLETION_ANSWER = json.encode(
             "object": "text_completion",
             "created": 1677858242,
             "model": "gpt-4",
-            "choices": [{"text": "这是模型生成的文本", "index": 0, "logprobs": None, "finish_reason": "stop"}],
+            "choices": [{"text": "这是模型生成的文本", "index": 0, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30},
         }
     )

@@ -9,7 +9,7 @@ from foz.canon.request import Ask, CompleteRequest, Operation, Request, Sampling
 from foz.canon.response import Choice, Response
 from foz.dialects.openai import prompts, usage
 from foz.dialects.openai.completions.schema import KNOWN, CompletionRequest
-from foz.dialects.openai.completions.stream import CompletionEncoder, Wire, say_logprobs, say_reason
+from foz.dialects.openai.completions.stream import CompletionEncoder, Wire, say_id, say_logprobs, say_reason
 from foz.dialects.openai.faults import encode_fault_event
 from foz.dialects.openai.fields import decode, extras, invalid, refusal
 from foz.dialects.openai.frames import DIALECT
@@ -87,7 +87,7 @@ class CompletionServer:
         if not isinstance(answer, Response) or not isinstance(request, CompleteRequest):
             raise TypeError("completions are answered by a Response")
         said: Wire = {
-            "id": answer.id,
+            "id": say_id(answer.id),
             "object": "text_completion",
             "created": answer.created,
             "model": model,

@@ -34,6 +34,11 @@ def say_reason(event: ChoiceFinished) -> Wire:
     return said
 
 
+def say_id(id: str) -> str:
+    """An answer's id; a chat that stands for a completion bears the latter's prefix."""
+    return id.removeprefix("chat") if id.startswith("chatcmpl-") else id
+
+
 def say_logprobs(tokens: tuple[TokenLogprob, ...], behind: int = 0) -> Wire | None:
     """
     `logprobs` of a choice; null where there are none. `behind` is how many characters were said before,
@@ -94,7 +99,12 @@ class CompletionEncoder:
         return DONE
 
     def _start(self, event: Started) -> None:
-        head: Wire = {"id": event.id, "object": "text_completion", "created": event.created, "model": self._model}
+        head: Wire = {
+            "id": say_id(event.id),
+            "object": "text_completion",
+            "created": event.created,
+            "model": self._model,
+        }
         said = {**head, **event.vendor.get(DIALECT, {})}
         self._head = b"data: " + json.encode(said)[:-1] + b',"choices":['
 
