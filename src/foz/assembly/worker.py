@@ -40,8 +40,8 @@ from foz.net.clock import SystemClock
 from foz.net.watch import TickingWatch
 from foz.serve.http.control import Control, make_control
 from foz.serve.http.desk import Desk
-from foz.serve.http.door import House, Limits
 from foz.serve.http.guard import Guard, request_id
+from foz.serve.http.house import House, Limits
 from foz.serve.http.routes import Table
 from foz.serve.http.server import HttpServer
 from foz.store.reader import SqliteReports

@@ -25,10 +25,11 @@ def _assignment(worker: str, run: str) -> Assignment:
     return Assignment(int(lifeline), tuple(map(int, sockets.split(","))), bool(herald), run)
 
 
-def _secrets(settings: Settings) -> list[str]:
+def secrets(settings: Settings) -> list[str]:
     """Everything that must never be seen in a log."""
     auth, outbound = settings.auth, settings.outbound
     found = [auth.api_key, auth.admin_key, outbound.https_proxy, outbound.http_proxy]
+    found += [settings.scale.rabbitmq_url, settings.scale.redis_url]
     for one in settings.providers:
         found += [one.key, *(value for _, value in one.extra)]
     return [secret.get_secret_value() for secret in found if secret is not None]
@@ -55,7 +56,7 @@ def command(**given: object) -> None:
 
     try:
         settings = read()
-        set_up(settings.log.level, Redactor(_secrets(settings)), format=settings.log.format)
+        set_up(settings.log.level, Redactor(secrets(settings)), format=settings.log.format)
         if isinstance(worker, str) and isinstance(run, str):
             work(settings, read, _assignment(worker, run))
         else:

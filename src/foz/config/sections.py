@@ -6,12 +6,14 @@ Each section of `foz.toml` is a class; `[[provider]]`, `[[model]]` and `[[price]
 `Written` is what a person may write; `settings.Settings` is that and what `load` found out about it.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from foz.canon.model import Placement
 from foz.config import address
 from foz.config.address import Address
 from foz.config.amounts import Names, Seconds, Size, Whole, expected
@@ -187,6 +189,73 @@ class Files(Section):
     days: Whole = Field(default=30, ge=1, le=3650, description="Days after which a file is removed.")
 
 
+GPU_WORKERS, API_WORKERS = 4, 32
+
+
+class Jobs(Section):
+    """Requests that outlive their connection."""
+
+    gpu_workers: Whole | None = Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="Jobs of the gpu lane at once in one process of `foz serve`. "
+        "Default: 4, or 0 where `foz worker` processes work (with RabbitMQ).",
+    )
+    api_workers: Whole | None = Field(
+        default=None, ge=0, le=10_000, description="The same for the api lane. Default: 32, or 0."
+    )
+    attempts: Whole = Field(default=3, ge=1, le=100, description="Attempts at a job before it is a dead letter.")
+    lease: Seconds = Field(
+        default=10.0, ge=1, le=600, description="After how long a job whose worker is silent is taken up by another."
+    )
+    backoff: Seconds = Field(default=1.0, description="First pause before a job is tried again; doubled each time.")
+    backoff_cap: Seconds = Field(default=60.0, description="Longest such pause.")
+    oldest: Seconds = Field(default=86_400.0, gt=0, description="Age after which a job is not tried again.")
+    gpu_full: Whole = Field(
+        default=32, ge=1, description="Jobs that wait for gpu from which on `mode=auto` takes the api lane."
+    )
+    max_waiting: Whole = Field(
+        default=100_000, ge=1, description="Jobs that may wait in one lane; above it submissions get 503."
+    )
+
+
+def _url(schemes: Sequence[str], example: str) -> Callable[[SecretStr], SecretStr]:
+    def check(found: SecretStr) -> SecretStr:
+        parts = urlsplit(found.get_secret_value())
+        if parts.scheme not in schemes or not parts.hostname:
+            raise expected(f"an address such as {example}")
+        return found
+
+    return check
+
+
+class Scale(Section):
+    """Jobs on RabbitMQ and Redis, worked at by `foz worker` processes. Both addresses or none."""
+
+    rabbitmq_url: Annotated[Secret, AfterValidator(_url(("amqp", "amqps"), "amqp://user:word@broker:5672/"))] | None = (
+        Field(default=None, description="The broker that job ids wait in. From `RABBITMQ_URL`.")
+    )
+    redis_url: Annotated[Secret, AfterValidator(_url(("redis", "rediss"), "redis://cache:6379/0"))] | None = Field(
+        default=None, description="Where jobs are kept. From `REDIS_URL`."
+    )
+    deadline: Seconds = Field(
+        default=2.0, gt=0, description="How long a broker or Redis that does not answer is waited for; then 503."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.rabbitmq_url is None) != (self.redis_url is None):
+            there, missing = ("redis_url", "rabbitmq_url") if self.redis_url else ("rabbitmq_url", "redis_url")
+            raise expected(f"{missing} beside {there}: jobs need both RABBITMQ_URL and REDIS_URL, or neither", missing)
+        return self
+
+    @property
+    def on(self) -> bool:
+        """Whether jobs are kept there."""
+        return self.redis_url is not None
+
+
 class Timeouts(Section):
     """How long to wait for providers. A `[[provider]]` may have its own `timeouts`."""
 
@@ -280,6 +349,8 @@ class Written(Section):
     auth: Auth = Auth()
     ledger: Ledger = Ledger()
     files: Files = Files()
+    jobs: Jobs = Jobs()
+    scale: Scale = Scale()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     breaker: Breaker = Breaker()
@@ -290,3 +361,13 @@ class Written(Section):
     provider: tuple[ProviderSettings, ...] = Field(default=(), max_length=1000)
     model: tuple[ModelRow, ...] = Field(default=(), max_length=10_000)
     price: tuple[PriceRow, ...] = Field(default=(), max_length=10_000)
+
+    @property
+    def lanes(self) -> dict[Placement, int]:
+        """How many jobs one process of `foz serve` works at at once."""
+        gpu, api = self.jobs.gpu_workers, self.jobs.api_workers
+        default_gpu, default_api = (0, 0) if self.scale.on else (GPU_WORKERS, API_WORKERS)
+        return {
+            Placement.GPU: default_gpu if gpu is None else gpu,
+            Placement.API: default_api if api is None else api,
+        }

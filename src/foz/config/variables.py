@@ -22,6 +22,8 @@ _SHORT: dict[tuple[str, str], tuple[str, ...]] = {
     ("server", "tls_key"): ("FOZ_TLS_KEY",),
     ("auth", "api_key"): ("FOZ_API_KEY", "API_KEY"),
     ("auth", "admin_key"): ("FOZ_ADMIN_KEY",),
+    ("scale", "rabbitmq_url"): ("FOZ_RABBITMQ_URL", "RABBITMQ_URL"),
+    ("scale", "redis_url"): ("FOZ_REDIS_URL", "REDIS_URL"),
     ("outbound", "https_proxy"): ("HTTPS_PROXY", "https_proxy"),
     ("outbound", "http_proxy"): ("HTTP_PROXY", "http_proxy"),
     ("outbound", "no_proxy"): ("NO_PROXY", "no_proxy"),

@@ -86,6 +86,7 @@ class Workers:
         if self._working:
             await asyncio.wait(self._working, timeout=seconds)
         self._stopping = True
+        self._house.gateway.services.stopping = True
         for run in self._runs.values():
             run.scribe.stop()
         if self._working:

@@ -23,8 +23,8 @@ from foz.net.watch import TickingWatch
 from foz.ports.codec import Answer
 from foz.ports.headers import attribution_of, key_of
 from foz.ports.skin import FORM, JSON, Route, Visit
-from foz.serve.http.door import House, Limits
 from foz.serve.http.guard import Guard
+from foz.serve.http.house import House, Limits
 from foz.serve.http.routes import Table
 from foz.serve.http.server import HttpServer, bind
 from foz.skins.openai import OpenAISkin

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from foz.canon.principal import Principal
 from foz.gateway.pipeline import Gateway
+from foz.jobs.intake import Jobs
 from foz.ledger.report import Reports
 from foz.ports.clock import Clock
 from foz.ports.content import Content
@@ -32,6 +33,8 @@ class Desk(Struct, frozen=True):
     clock: Clock
     files: Files | None = None
     """What callers have uploaded, where it is kept."""
+    jobs: Jobs | None = None
+    """What callers have asked and did not wait for."""
 
 
 def who(request: Request) -> Principal:

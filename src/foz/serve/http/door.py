@@ -14,21 +14,18 @@ from math import inf
 from typing import Literal
 
 import httptools
-from msgspec import Struct
 from typing_extensions import override
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from foz.canon.fault import BadRequest, Bug, Draining, Fault, NoCapacity
-from foz.canon.identity import Identities
-from foz.gateway.pipeline import Gateway
-from foz.ports.skin import OPERATIONS, Skin, Visit
+from foz.ports.skin import OPERATIONS, Visit
 from foz.ports.turn import Turn
-from foz.ports.watch import Watch
 from foz.serve.http.exchange import Exchange
-from foz.serve.http.guard import Guard, check_body, request_id
-from foz.serve.http.routes import Found, Missed, Router, target_of
+from foz.serve.http.guard import check_body, deferred, request_id
+from foz.serve.http.house import House
+from foz.serve.http.routes import Found, Missed, target_of
 from foz.wire.http import Call, heard
 
 log = logging.getLogger("foz.door")
@@ -45,36 +42,6 @@ _NO_UPGRADE = (
     "This server speaks HTTP/1.1 only and its parser skips the body of a request that offers another protocol; "
     "leave out the Upgrade header (in Java: HttpClient.Version.HTTP_1_1)."
 )
-
-
-class Limits(Struct, frozen=True):
-    """What one connection may take up; sizes in bytes, times in seconds."""
-
-    max_body: int = 32 * 1024 * 1024
-    max_header: int = 64 * 1024
-    max_connections: int = 10_000
-    header_timeout: float = 10.0
-    body_timeout: float = 30.0
-    idle_timeout: float = 75.0
-    write_timeout: float = 60.0
-
-
-class House(Struct):
-    """What all connections of a process share."""
-
-    gateway: Gateway
-    router: Router
-    skins: dict[str, Skin]
-    fallback: Skin
-    """In whose words a fault is told where no skin is known yet."""
-    guard: Guard
-    watch: Watch
-    identities: Identities
-    limits: Limits
-
-    def whose(self, path: bytes) -> Skin:
-        """In whose words a fault is told at this path."""
-        return self.skins.get(self.router.whose(path), self.fallback)
 
 
 Phase = Literal["head", "body", "busy", "idle", "deaf"]
@@ -417,6 +384,9 @@ class Door(HttpToolsProtocol):
                 request_id=exchange.request_id,
                 id=id,
             )
+            if route.accepted is not None and house.jobs is not None and deferred(route, call):
+                exchange.reply(route.accepted(await house.jobs.submit(turn, visit)))
+                return
         except Fault as fault:
             house.gateway.refuse(skin.name, fault)
             raise

@@ -13,7 +13,7 @@ from msgspec import Struct
 from foz.canon.fault import BadRequest, Forbidden, Unauthenticated
 from foz.canon.principal import LOCAL_ADMIN, Principal
 from foz.ports.keys import Keyring
-from foz.ports.skin import JSON
+from foz.ports.skin import JSON, Route
 from foz.wire.http import Call, Headers
 
 _LOOPBACK_HOST = re.compile(rb"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
@@ -135,3 +135,11 @@ def request_id(call: Call) -> str | None:
     """The caller's own request id, where it is fit to be echoed and logged."""
     given = call.header(b"x-request-id")
     return given.decode("ascii") if given is not None and _REQUEST_ID.fullmatch(given) else None
+
+
+def deferred(route: Route, call: Call) -> bool:
+    """Whether this request becomes a job (RFC 7240)."""
+    if route.deferred:
+        return True
+    wishes = call.header(b"prefer")
+    return wishes is not None and b"respond-async" in {wish.strip() for wish in wishes.lower().split(b",")}

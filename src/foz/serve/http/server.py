@@ -10,7 +10,8 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from foz.serve.http.door import Door, House
+from foz.serve.http.door import Door
+from foz.serve.http.house import House
 
 log = logging.getLogger("foz.server")
 
