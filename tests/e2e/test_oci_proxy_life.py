@@ -115,6 +115,35 @@ def test_seed_003_test_mode(tried: Served, upstream: Upstream) -> None:
     assert len(upstream.logged()) == before
 
 
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with start_gateway(tmp_path_factory.mktemp("bare"), environment={"TEST_MODE": "true"}) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize("which", ["tried", "bare"])
+def test_seed_003_agents_in_test_mode(request: pytest.FixtureRequest, upstream: Upstream, which: str) -> None:
+    """Seed 003, Modo de Teste: simulated agents keep sessions, with the file or without, by both ways of the seed."""
+    before = len(upstream.logged())
+    house = House(request.getfixturevalue(which), upstream)
+    who = {"channel": "web-app", "cuid": "user-12345"}
+    first = house.ask("/genai/my-agent/chat", {**who, "userMessage": "Olá, preciso de ajuda"})
+    second = house.ask("/genai/my-agent/chat", {**who, "userMessage": "Qual é o status do pedido #12345?"})
+    session = house.ask("/genai/my-agent/session", who)["id"]
+    manual = house.ask("/genai/my-agent/chat", {"sessionId": session, "userMessage": "Olá"})
+    alone = house.ask("/genai/my-agent/v1/chat/completions", QUESTION)
+
+    assert second["sessionInfo"] == {**first["sessionInfo"], "reused": True}
+    assert second["agentResponse"]["content"][0]["text"].startswith("Turn 2")
+    assert session != first["sessionInfo"]["sessionId"]
+    assert manual["sessionInfo"]["sessionId"] == session
+    assert alone["model"] == "my-agent"
+    assert house.call("DELETE", f"/genai/my-agent/session/{session}", headers=()).status == 204
+    gone = house.ask("/genai/my-agent/chat", {"sessionId": session, "userMessage": "Olá"}, status=404)
+    assert gone["error"] == "Sessão inválida ou expirada"
+    assert len(upstream.logged()) == before
+
+
 @pytest.mark.parametrize("path", ["/genai/gpt5/inference", "/genai/models"])
 def test_seed_003_cors_is_open_in_test_mode(tried: Served, path: str) -> None:
     """Seed 003, CORS: in test mode every origin is let in, on both planes."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from foz.config.settings import Settings
 from foz.ports.line import Directory
+from foz.providers.catalog import SIMULATED_AGENT
 from foz.skins.oci_proxy.names import Named
 
 AGENT = "oci_agent"
@@ -34,7 +35,7 @@ class SettledNames:
         if model is None:
             return None
         if settings.test_mode and not self._rows:
-            return Named(name, "either")
+            return Named(name, "either", agent=f"{SIMULATED_AGENT}/{name}")
         agents = all(self._dialects.get(target.provider) == AGENT for target in model.targets)
         return Named(name, "agent" if agents else "model")
 

@@ -11,8 +11,9 @@ from functools import lru_cache, partial
 import msgspec
 
 from foz.canon.model import Model, Placement, Target
-from foz.canon.money import Rates
+from foz.canon.money import FREE, Rates
 from foz.config.bind import NO_KEY, Provider
+from foz.config.genai import Bound
 from foz.config.rows import HigherPrice, ModelRow, PriceRow, TargetFields
 from foz.config.sections import Written
 from foz.config.settings import Settings
@@ -20,7 +21,7 @@ from foz.gateway.resolve import Cast, Listing, Snapshot
 from foz.ledger.price import Row, Table, built_in, rates
 from foz.ports.line import Line
 from foz.providers import naming
-from foz.providers.catalog import SIMULATED
+from foz.providers.catalog import SIMULATED, SIMULATED_AGENT
 from foz.providers.profile import profile
 
 KEPT = 8_192
@@ -77,6 +78,8 @@ def casting(settings: Settings, table: Table) -> Cast:
 
     @lru_cache(KEPT)
     def cast(provider: str, model: str) -> Target:
+        if provider == SIMULATED_AGENT:
+            return Target(provider, model, Placement.GPU, rates=FREE)
         bound = known[provider]
         return Target(
             provider=provider,
@@ -135,9 +138,13 @@ def configured(written: Written, cast: Cast) -> tuple[Model, ...]:
 
 
 def listed(settings: Settings, cast: Cast) -> tuple[Model, ...]:
-    """The models and agents of `llm_models.json`."""
+    """The models and agents of `llm_models.json`; in test mode the agents are simulated ones, which keep sessions."""
+
+    def provider(one: Bound) -> str:
+        return SIMULATED_AGENT if settings.test_mode and one.kind == "agent" else one.provider
+
     return tuple(
-        Model(one.name, (cast(one.provider, one.model),), owner="oracle", title=one.row.name)
+        Model(one.name, (cast(provider(one), one.model),), owner="oracle", title=one.row.name)
         for one in settings.llm_models
     )
 
@@ -164,7 +171,7 @@ def listing(settings: Settings, cast: Cast, day: str) -> Listing:
     simulated = cast(SIMULATED, SIMULATED)
     models = configured(settings, cast) + listed(settings, cast)
     if settings.test_mode:
-        return Listing(models, everything=simulated)
+        return Listing(models, everything=simulated, apart=frozenset({SIMULATED_AGENT}))
     sources = {one.name: partial(naming.known, one.row) for one in settings.providers}
     fallback = None
     if states.get(SIMULATED) != "off":

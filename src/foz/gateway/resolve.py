@@ -11,7 +11,8 @@ A name is, in this order:
 3. `provider/rest`, where the provider is configured;
 4. nothing: `closest` says what it may have been meant to be, `hint` who would have it.
 
-In test mode every name is answered by the one target that is made for it. Names longer than `LONGEST` are nothing.
+In test mode every name is answered by the one target that is made for it, but for what stands `apart`. Names longer
+than `LONGEST` are nothing.
 """
 
 from collections import Counter
@@ -50,6 +51,8 @@ class Listing(Struct, frozen=True):
     """What each provider says that it has."""
     everything: Target | None = None
     """In test mode: the target of every name."""
+    apart: frozenset[str] = frozenset()
+    """In test mode: the providers whose models keep their targets, being simulated themselves."""
     fallback: Model | None = None
     """Listed only while there is nothing else."""
     unconfigured: Callable[[str], str | None] = _nobody
@@ -99,9 +102,15 @@ class Snapshot:
         self._likeness: Likeness | None = None
 
     def _replaced(self, target: Target) -> dict[str, Model]:
-        """The same names, all served by one target, and that target's own name."""
+        """The same names, served by one target but for those that stand apart, and that target's own name."""
         own = Model(target.provider, (target,))
-        models = {name: msgspec.structs.replace(model, targets=(target,)) for name, model in self._models.items()}
+        apart = self._listing.apart
+        models = {
+            name: model
+            if any(one.provider in apart for one in model.targets)
+            else msgspec.structs.replace(model, targets=(target,))
+            for name, model in self._models.items()
+        }
         return dict(sorted({own.name: own, **models}.items()))
 
     def find(self, name: str, source: str = "") -> Model | None:
@@ -129,7 +138,7 @@ class Snapshot:
             return None
         everything, fallback = self._listing.everything, self._listing.fallback
         provider, _, rest = name.partition("/")
-        if everything is not None:
+        if everything is not None and not (rest and provider in self._listing.apart):
             model = Model(name, (everything,))
         elif rest and provider in self._lines:
             model = Model(name, (self._cast(provider, rest),), owner=provider)

@@ -169,6 +169,18 @@ def test_in_test_mode_every_name_is_simulated() -> None:
     assert snapshot.find("x" * (LONGEST + 1)) is None
 
 
+def test_in_test_mode_what_is_simulated_itself_stands_apart() -> None:
+    """A model of a provider that stands apart keeps its target, and its other models can be named."""
+    agent = _model("agent", Target("groq", "a"))
+    listing = Listing((agent, _model("mine")), everything=SIMULATED, apart=frozenset({"groq"}))
+    snapshot = Snapshot(listing, LINES, _cast)
+
+    assert snapshot.find("agent") == agent
+    assert (snapshot.find("mine") or agent).targets == (SIMULATED,)
+    assert [one.name for one in (snapshot.find("groq/other") or agent).targets] == ["groq/other"]
+    assert (snapshot.find("openai/other") or agent).targets == (SIMULATED,)
+
+
 def test_the_fallback_is_listed_while_nothing_else_is() -> None:
     """With nothing else the simulated model is listed; once something is discovered it only answers to its name."""
     fallback = Model("simulated", (SIMULATED,))

@@ -5,7 +5,7 @@ What a name in a path is: a model or an agent. Who makes the skin knows; the sen
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from foz.canon.fault import BadRequest, NotFound
 
@@ -25,6 +25,8 @@ class Named(Struct, frozen=True):
     id: str = ""
     """Of such a row: its OCID there."""
     region: str = ""
+    agent: str = ""
+    """Of a name that is either: what it is called where an agent is wanted."""
 
 
 class Names(Protocol):
@@ -60,4 +62,6 @@ def known(names: Names, name: str, wanted: Kind | None = None) -> Named:
     if wanted is not None and found.kind not in {wanted, "either"}:
         article = "um agent" if wanted == "agent" else "um model"
         raise BadRequest(f"Modelo '{shown}' não é {article}. Use type='{wanted}' no JSON.", field="model")
+    if wanted == "agent" and found.agent:
+        return structs.replace(found, name=found.agent)
     return found

@@ -16,7 +16,7 @@ from foz.serve.http.faces.files import add_files, heard, project_of
 from foz.serve.http.guard import check_body
 from foz.skins.oci_proxy import examples
 from foz.skins.oci_proxy.agent import Word
-from foz.skins.oci_proxy.names import Kind, Names, known
+from foz.skins.oci_proxy.names import SHOWN, Kind, Names, known
 from foz.skins.oci_proxy.skin import NAME, ROOT, say_model, say_models
 from foz.wire import json
 from foz.wire.http import Reply
@@ -90,8 +90,9 @@ def _add_sessions(made: APIRouter, desk: Desk, names: Names) -> None:
                 agency = gateway.services.directory.line(target).agency
                 if agency is not None:
                     return agency, target.model
-        whys = "; ".join(target.barred for target in model.targets if target.barred) or "it keeps no sessions"
-        raise NoRoute(f"The agent '{model.name}' cannot be asked: {whys}.")
+        whys = [f"{target.name} is not configured here" for target in model.targets if target.barred]
+        told = "; ".join(whys) or "it keeps no sessions"
+        raise NoRoute(f"No target of model '{agent[:SHOWN]}' can be asked now: {told}.")
 
     @made.post(
         f"{ROOT}/{{agent:path}}/session",
