@@ -184,6 +184,34 @@ class Session:
         )
         return {"text": answer.choices[0].message.content}
 
+    def files(self) -> dict[str, Any]:
+        """A file, from its upload to its end; of gateways only."""
+        api = self.client.files
+        expires: Any = {"anchor": "created_at", "seconds": 3600}
+        kept = api.create(file=("nota.txt", b"Rivers end in seas."), purpose="user_data", expires_after=expires)
+        listed = [one.id for one in api.list(limit=1)]
+        question: Any = [
+            {"type": "text", "text": "Where?"},
+            {"type": "file", "file": {"file_id": kept.id}},
+        ]
+        answer = self.client.chat.completions.create(
+            model=self.model, messages=[{"role": "user", "content": question}], max_tokens=500
+        )
+        found = {
+            "listed": listed == [kept.id],
+            "shown": api.retrieve(kept.id) == kept,
+            "read": api.content(kept.id).read().decode(),
+            "name": kept.filename,
+            "seconds": (kept.expires_at or 0) - kept.created_at,
+            "said": answer.choices[0].message.content,
+            "deleted": api.delete(kept.id).deleted,
+        }
+        try:
+            api.retrieve(kept.id)
+        except openai.APIStatusError as error:
+            found["gone"] = type(error).__name__
+        return found
+
 
 SURFACES = (
     "chat", "stream", "tools", "streamed_tools", "structured", "thoughts", "embeddings", "completions", "models",

@@ -25,6 +25,7 @@ from tests.e2e.hostility import (
     BAD_FORMS,
     BROKEN,
     CUT,
+    GONE,
     HOSTILE_NAMES,
     NAMED_FILE,
     QUERIES,
@@ -284,6 +285,32 @@ def test_a_hostile_value_anywhere_is_refused_or_lawful(house: House, one: Operat
     for place, body in _attacked(one):
         for value in VALUES:
             house.post(one, encode(put(body, place, value)), (place, value), lawful=True)
+
+
+def _form(fields: dict[str, bytes]) -> bytes:
+    parts = (b'Content-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (k.encode(), v) for k, v in fields.items())
+    return CUT + CUT.join(parts) + b"--cut--\r\n"
+
+
+@pytest.mark.parametrize("one", [one for one in UPLOADS if one.takes_json], ids=str)
+def test_a_hostile_value_in_a_form_is_refused_or_lawful(house: House, one: Operation) -> None:
+    """Each hostile value as a field of a form, and in the body that a form's payload is, is as it is in JSON."""
+    head = (*BEARER, (b"content-type", FORM + b"; boundary=cut"))
+    good = {name: value.encode() if isinstance(value, str) else encode(value) for name, value in one.sample.items()}
+    for value in VALUES:
+        said = (
+            value.encode("utf-8", "surrogatepass")
+            if isinstance(value, str)
+            else b""
+            if value is GONE
+            else encode(value)
+        )
+        for name in (*good, "stream", "temperature", "tools", "model", "unknown"):
+            sent = request("POST", one.at(), _form({**good, name: said}), head)
+            house.attack(one, sent, (name, value), lawful=True)
+        for place in places(one.sample):
+            sent = request("POST", one.at(), _form({"payload": encode(put(one.sample, place, value))}), head)
+            house.attack(one, sent, ("payload", place, value), lawful=True)
 
 
 ANYTHING = st.recursive(

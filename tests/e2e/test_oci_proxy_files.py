@@ -1,15 +1,19 @@
 """Files of callers: uploaded, listed, read, deleted, named in a conversation, and told with a message in a form."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from foz.testing.oracle.process import Account, make_account, start_oracle
+from foz.testing.process import Served, clean_environment, start_gateway
 from foz.testing.raw import request
 from foz.wire.http import Headers, Reply
 from tests.e2e.genai import BEARER, GPT5, House, start, write_files
@@ -24,6 +28,7 @@ CHAT = "/genai/gpt5/v1/chat/completions"
 TEXT = "Olá 🌊, do arquivo".encode()
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF"
 TYPE = b"multipart/form-data; boundary=cut-here"
+PROGRAM = Path(__file__).parents[1] / "contract" / "openai_sdk.py"
 Part = tuple[str, str | None, bytes]
 
 
@@ -58,6 +63,12 @@ def house(tmp_path_factory: pytest.TempPathFactory, account: Account) -> Iterato
         write_files(folder, account)
         with start(folder, account, upstream, LIMITS) as gateway:
             yield House(gateway, upstream)
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with start_gateway(tmp_path_factory.mktemp("tried"), environment={"TEST_MODE": "true"}) as gateway:
+        yield gateway
 
 
 @pytest.fixture(autouse=True)
@@ -207,6 +218,63 @@ def test_a_form_brings_files_along(house: House) -> None:
 
     payload = msgspec.json.encode({"messages": [{"role": "user", "content": "Resuma"}], "max_tokens": 50})
     assert send(house, CHAT, ("payload", None, payload), ("file", "c.pdf", PDF)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("command", PDF), ("command", png()), ("my-agent", PDF), ("my-agent", png())]
+)
+def test_what_a_model_does_not_take_is_told(house: House, name: str, data: bytes) -> None:
+    """A picture or a PDF to a model of words gets a sentence that says so, and nothing is sent."""
+    before = house.asked()
+    messages = msgspec.json.encode([{"role": "user", "content": "Resuma"}])
+    path = f"/genai/{name}/v1/chat/completions"
+    along = send(house, path, ("messages", None, messages), ("file", "anexo", data))
+    id = upload(house, "anexo", data)["id"]
+    named = house.call("POST", path, msgspec.json.encode({"messages": [ask_about(id)]}))
+    remove(house, id)
+
+    for reply in (along, named):
+        assert reply.status == 400, reply.body
+        assert name in msgspec.json.decode(reply.body)["error"]
+    assert house.asked() == before
+
+
+def test_an_upload_says_for_how_long(house: House) -> None:
+    """`expires_after` decides when a file is gone; an anchor or a time that OpenAI does not take is refused."""
+
+    def sent(anchor: str, seconds: str) -> Reply:
+        fields = (("expires_after[anchor]", None, anchor.encode()), ("expires_after[seconds]", None, seconds.encode()))
+        return send(house, FILES, *fields, ("purpose", None, b"user_data"), ("file", "a.txt", TEXT))
+
+    kept = msgspec.json.decode(sent("created_at", "3600").body)
+    assert kept["expires_at"] - kept["created_at"] == 3600
+    for anchor, seconds in (("now", "3600"), ("created_at", "3599"), ("created_at", "2592001"), ("created_at", "x")):
+        assert sent(anchor, seconds).status == 400
+
+
+@pytest.mark.parametrize("sdk", ["openai2", "openai3"])
+@pytest.mark.parametrize("root", ["genai/gpt5/v1", "v1"])
+def test_openais_sdk_keeps_files_here(tried: Served, sdk: str, root: str) -> None:
+    """OpenAI's own SDK uploads, lists, shows, reads, names and deletes a file, and raises NotFoundError afterwards."""
+    there = Path(sys.prefix) / "sdk" / sdk
+    assert there.is_dir(), f"{there} is not there: `scripts/setup.sh test` installs it"
+    environment = clean_environment()
+    environment["PYTHONPATH"] = f"{there}:{environment['PYTHONPATH']}"
+    command = [sys.executable, str(PROGRAM), f"{tried.url}/{root}", "gpt5", "files"]
+    ran = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stderr.decode()
+    found = msgspec.json.decode(ran.stdout)["files"]
+
+    assert "Where?" in found.pop("said")
+    assert found == {
+        "listed": True,
+        "shown": True,
+        "read": "Rivers end in seas.",
+        "name": "nota.txt",
+        "seconds": 3600,
+        "deleted": True,
+        "gone": "NotFoundError",
+    }
 
 
 def test_a_form_to_an_agent(house: House) -> None:

@@ -2,10 +2,11 @@
 
 import importlib
 import pkgutil
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
+from fastapi import FastAPI
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
@@ -13,6 +14,7 @@ import foz.skins
 from foz.assembly.faces import faces
 from foz.config.settings import Settings
 from foz.ports.skin import Route
+from foz.serve.http.desk import Desk
 from foz.serve.http.reference import Tree, document
 from foz.serve.http.routes import Table
 
@@ -44,6 +46,19 @@ def test_every_skin_is_a_face() -> None:
 def test_the_document_is_valid_openapi() -> None:
     """All skins together validate as OpenAPI 3.1."""
     validate(TREE, cls=OpenAPIV31SpecValidator)
+
+
+def test_the_document_of_both_planes_is_valid() -> None:
+    """With what the skins have on the control plane it validates too: every name of a path is a parameter."""
+    nothing: Any = None
+    app = FastAPI(title="Foz", version="1")
+    for face in FACES:
+        if face.router is not None:
+            app.include_router(face.router(Desk(nothing, nothing, nothing, nothing, files=cast("Any", object()))))
+    tree = msgspec.json.decode(msgspec.json.encode(document(app.openapi(), TABLE)))
+
+    validate(tree, cls=OpenAPIV31SpecValidator)
+    assert "/genai/{model}/v1/files" in tree["paths"]
 
 
 @pytest.mark.parametrize("route", TABLE.routes, ids=_named)

@@ -73,6 +73,7 @@ AGENT_ANSWER = b"""{
   }
 }"""
 
+SESSION_REQUEST = {"channel": "web-app", "cuid": "user-12345"}
 SESSION = {"id": "ocid1.generativeaiagentsession.oc1.us-chicago-1.amaaa...", "displayName": "web-app:user-12345"}
 MODELS = {"models": [{"name": "gpt5", "type": "model", "region": "us-chicago-1"}]}
 MODEL = {"object": "list", "data": [{"id": "gpt5", "object": "model", "created": 0, "owned_by": "oracle"}]}

@@ -5,6 +5,7 @@ An upload goes to the disk as it comes. Whose it is, is the key's and the projec
 """
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter
@@ -13,7 +14,7 @@ from starlette.responses import Response
 
 from foz.canon.fault import BadRequest
 from foz.canon.principal import Principal
-from foz.dialects.openai.files import FileDeleted, page_of, purpose_of, say, say_page, seconds_of
+from foz.dialects.openai.files import MOST_LISTED, FileDeleted, page_of, purpose_of, say, say_page, seconds_of
 from foz.ports.files import Draft, Files, Kept, Whose
 from foz.ports.headers import attribution_of
 from foz.ports.skin import FORM, WHOLE
@@ -54,6 +55,24 @@ _FORM = {
     }
 }
 
+_MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+_PAGES = [
+    {"name": name, "in": "query", "schema": schema}
+    for name, schema in (
+        ("limit", {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": MOST_LISTED}),
+        ("order", {"enum": ["asc", "desc"], "default": "desc"}),
+        ("after", {"type": "string", "description": "The last id of the page before."}),
+        ("purpose", {"type": "string"}),
+    )
+]
+
+
+def _told(root: str, telling: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """What the reference says, with the path's name where it has one."""
+    named = [_MODEL] if "{model" in root else []
+    parameters = [*named, *more.pop("parameters", [])]
+    return {**telling, "openapi_extra": {**telling["openapi_extra"], **more, "parameters": parameters}}
+
 
 def heard(request: Request) -> Call:
     """The head of a request, as the data plane has it."""
@@ -73,10 +92,8 @@ def _whose(request: Request) -> Whose:
 
 def add_files(made: APIRouter, root: str, files: Files, check: Callable[[Request], None]) -> None:
     """The five endpoints under `root`; `check` refuses requests whose path is not one."""
-    telling = told(EXAMPLE)
-    telling["openapi_extra"] = {**telling["openapi_extra"], **_FORM}
 
-    @made.post(f"{root}/files", summary="Upload a file", **telling)
+    @made.post(f"{root}/files", summary="Upload a file", **_told(root, told(EXAMPLE), **_FORM))
     async def upload(request: Request) -> Response:
         check(request)
         check_body(heard(request), (FORM,))
@@ -87,18 +104,20 @@ def add_files(made: APIRouter, root: str, files: Files, check: Callable[[Request
             await draft.drop()
         return response(Reply(200, WHOLE, say(kept)))
 
-    @made.get(f"{root}/files", summary="List files", **told(_LIST))
+    @made.get(f"{root}/files", summary="List files", **_told(root, told(_LIST), parameters=_PAGES))
     async def listed(request: Request) -> Response:
         check(request)
         page = page_of(dict(request.query_params))
         return response(Reply(200, WHOLE, say_page(await files.every(_whose(request), page.purpose), page)))
 
-    @made.get(f"{root}/files/{{id}}", summary="Show a file", **told(EXAMPLE))
+    @made.get(f"{root}/files/{{id}}", summary="Show a file", **_told(root, told(EXAMPLE)))
     async def shown(request: Request, id: str) -> Response:
         check(request)
         return response(Reply(200, WHOLE, say(await files.find(_whose(request), id))))
 
-    @made.get(f"{root}/files/{{id}}/content", summary="A file's bytes", **told("...", "application/octet-stream"))
+    @made.get(
+        f"{root}/files/{{id}}/content", summary="A file's bytes", **_told(root, told("...", "application/octet-stream"))
+    )
     async def content(request: Request, id: str) -> Response:
         check(request)
         whose = _whose(request)
@@ -107,7 +126,9 @@ def add_files(made: APIRouter, root: str, files: Files, check: Callable[[Request
         headers = {"content-disposition": named}
         return Response(await files.read(whose, id), media_type="application/octet-stream", headers=headers)
 
-    @made.delete(f"{root}/files/{{id}}", summary="Delete a file", **told({"id": EXAMPLE["id"], "deleted": True}))
+    @made.delete(
+        f"{root}/files/{{id}}", summary="Delete a file", **_told(root, told({"id": EXAMPLE["id"], "deleted": True}))
+    )
     async def removed(request: Request, id: str) -> Response:
         check(request)
         await files.remove(_whose(request), id)

@@ -33,6 +33,17 @@ class SessionRequest(Struct, frozen=True):
 
 
 _SESSION = msgspec.json.Decoder(SessionRequest)
+_WORD = {"type": "string", "minLength": 1, "maxLength": 256}
+_BODY = {
+    "requestBody": {
+        "content": {
+            JSON.decode(): {
+                "schema": {"type": "object", "properties": {"channel": _WORD, "cuid": _WORD}},
+                "example": examples.SESSION_REQUEST,
+            }
+        }
+    }
+}
 
 
 def router(desk: Desk, names: Names) -> APIRouter:
@@ -81,6 +92,8 @@ def _add_models(made: APIRouter, desk: Desk, names: Names) -> None:
 def _add_sessions(made: APIRouter, desk: Desk, names: Names) -> None:
     gateway = desk.gateway
     wanted: Kind = "agent"
+    telling = told(examples.SESSION)
+    telling["openapi_extra"] = {**telling["openapi_extra"], **_BODY}
 
     def agent_of(request: Request, agent: str) -> tuple[Agency, str]:
         """Who keeps the sessions of an agent, and what it is called there."""
@@ -97,7 +110,7 @@ def _add_sessions(made: APIRouter, desk: Desk, names: Names) -> None:
     @made.post(
         f"{ROOT}/{{agent:path}}/session",
         summary="Criar sessão (agents)",
-        **told(examples.SESSION),
+        **telling,
     )
     async def session(request: Request, agent: str) -> Response:
         caller = who(request)
