@@ -7,6 +7,7 @@ other only through what is kept. No test knows which topology it runs on.
 """
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,12 @@ from typing import Protocol
 import pytest
 
 from foz.ports.jobs import JobQueue, JobStore
+from foz.store.database import connect_reader
+from foz.store.disk import Disk
+from foz.store.jobs import SqliteJobs
+from foz.store.lanes import SqliteQueue
+from foz.store.lookups import Lookups
+from foz.testing.clock import LoopClock
 
 
 class Side(Protocol):
@@ -48,7 +55,41 @@ Makes a ground, each time another one; the folder is the test's own and may be u
 What is costly to start (servers) is a session's fixture, asked for through the request.
 """
 
-TOPOLOGIES: Mapping[str, Topology] = {}
+
+class Embedded:
+    """Everything in one SQLite database."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+
+    async def open(self) -> Side:
+        """As a process with this data directory."""
+        return EmbeddedSide(self._data)
+
+
+class EmbeddedSide:
+    """A writer, a reader and what stands on them."""
+
+    def __init__(self, data: Path) -> None:
+        self.disk = Disk(data)
+        self.lookups = Lookups(connect_reader(data))
+        self.store = SqliteJobs(self.disk.writer, self.lookups)
+        self.queue = SqliteQueue(self.disk.writer, self.lookups, LoopClock().now)
+
+    async def close(self) -> None:
+        """In the order in which a process does it."""
+        await self.queue.close()
+        await self.store.close()
+        await self.lookups.close()
+        await self.disk.close()
+
+
+def embedded(folder: Path, _: pytest.FixtureRequest) -> Ground:
+    """A data directory of its own."""
+    return Embedded(Path(tempfile.mkdtemp(dir=folder)))
+
+
+TOPOLOGIES: Mapping[str, Topology] = {"embedded": embedded}
 """By name. What is added here has the whole suite."""
 
 Story = Callable[[Ground, Side], Awaitable[None]]
