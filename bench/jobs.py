@@ -105,7 +105,8 @@ async def measure(data: Path, callers: int, workers: int, jobs: int) -> None:
     took, busy = time.perf_counter() - began, time.process_time() - cpu
     waits, looks = (statistics.quantiles(some, n=100) for some in (load.waits, load.looks))
     print(
-        f"{callers:4} callers {workers:4} workers: {total / took:8,.0f} jobs/s, {busy / total * 1e6:6.0f} µs of CPU a job;"
+        f"{callers:4} callers {workers:4} workers:"
+        f" {total / took:8,.0f} jobs/s, {busy / total * 1e6:6.0f} µs of CPU a job;"
         f" accepted in p50 {waits[49] * 1e3:.2f} p99 {waits[98] * 1e3:.2f} ms;"
         f" ten listed in p50 {looks[49] * 1e3:.2f} p99 {looks[98] * 1e3:.2f} ms"
     )
@@ -129,7 +130,8 @@ _FILL = """
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
 INSERT INTO jobs (id, at, principal, caller, project, skin, model, mode, stream, lane, key, digest, state, epoch,
     attempts, due, publish, ended, dead)
-SELECT CAST(unhex(printf('%012x', ?2 - 1000000 + n)) || randomblob(10) AS BLOB), ?2 - 1000000 + n, printf('key-%04d', n % 1000),
+SELECT CAST(unhex(printf('%012x', ?2 - 1000000 + n)) || randomblob(10) AS BLOB),
+    ?2 - 1000000 + n, printf('key-%04d', n % 1000),
     '{"id":"key"}', 'project-1', 'nemotron', 'nemotron', 'auto', 0, 'gpu', printf('%032x', n), ?3,
     iif(n % 10, 'completed', 'pending'), 1, 1, ?2 - 1000000 + n, ?2 + 600000, iif(n % 10, ?2, NULL), 0 FROM n
 """

@@ -75,9 +75,13 @@ class EmbeddedSide:
         self.lookups = Lookups(connect_reader(data))
         self.store = SqliteJobs(self.disk.writer, self.lookups)
         self.queue = SqliteQueue(self.disk.writer, self.lookups, LoopClock().now)
+        self._closed = False
 
     async def close(self) -> None:
         """In the order in which a process does it."""
+        if self._closed:
+            return
+        self._closed = True
         await self.queue.close()
         await self.store.close()
         await self.lookups.close()

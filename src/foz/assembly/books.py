@@ -1,4 +1,4 @@
-"""What is kept on disk: the ledger, the callers' keys, and what is left of their allowances."""
+"""What is kept on disk: the ledger, the callers' keys, what is left of their allowances, files, sessions and jobs."""
 
 import asyncio
 import os
@@ -12,12 +12,16 @@ from foz.config.settings import Settings
 from foz.ports.clock import Clock
 from foz.sessions.keeper import Keeper
 from foz.store.content import ContentFiles
-from foz.store.database import StoreError, path_of, prepare
+from foz.store.database import StoreError, connect_reader, path_of, prepare
 from foz.store.disk import SWEEP_SECONDS, Disk
 from foz.store.files import FORGET_SECONDS as FORGET_FILES
 from foz.store.files import Room, SqliteFiles
+from foz.store.jobs import FORGET_SECONDS as FORGET_JOBS
+from foz.store.jobs import SqliteJobs
 from foz.store.keys import NOTE_SECONDS, POLL_SECONDS, SqliteKeys
+from foz.store.lanes import SqliteQueue
 from foz.store.leases import RETURN_SECONDS, SqliteBook
+from foz.store.lookups import Lookups
 from foz.store.sessions import FORGET_SECONDS, SqliteSessions
 
 _UNNOTED = "when keys were last used is not noted for now"
@@ -37,6 +41,9 @@ class Books:
         self._sessions = SqliteSessions(self._disk.writer)
         self.keeper = Keeper(self._sessions, clock, os.urandom)
         self.book = SqliteBook(self._disk.writer, self._disk.owner.id, clock.now)
+        self._lookups = Lookups(connect_reader(settings.data))
+        self.jobs = SqliteJobs(self._disk.writer, self._lookups)
+        self.queue = SqliteQueue(self._disk.writer, self._lookups, clock.now)
 
     @property
     def waiting(self) -> int:
@@ -55,6 +62,7 @@ class Books:
             (NOTE_SECONDS, self.keys.note_used, _UNNOTED),
             (FORGET_SECONDS, self._forget, "sessions that are long over are kept for now"),
             (FORGET_FILES, self.files.forget, "files that are over their time are kept for now"),
+            (FORGET_JOBS, self._forget_jobs, "jobs that are over their time are kept for now"),
             (RETURN_SECONDS, self.book.return_idle, "what was lent of budgets is not given back for now"),
         )
         async with asyncio.TaskGroup() as group:
@@ -64,10 +72,16 @@ class Books:
     async def _forget(self) -> None:
         await self._sessions.forget(self._clock.now())
 
+    async def _forget_jobs(self) -> None:
+        await self.jobs.forget(self._clock.now())
+
     async def close(self) -> None:
         """Writes what waits. Each step is done, whatever the one before came to."""
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self._disk.close)
+            last_first.push_async_callback(self._lookups.close)
+            last_first.push_async_callback(self.jobs.close)
+            last_first.push_async_callback(self.queue.close)
             last_first.push_async_callback(asyncio.to_thread, self.content.close)
             last_first.callback(self.keys.close)
             last_first.push_async_callback(tried, _UNNOTED, self.keys.note_used)
