@@ -141,6 +141,48 @@ def test_seed_003_both_headers_of_a_key(house: House, header: tuple[bytes, bytes
     assert house.call("POST", "/genai/gpt5/inference", body, (header,)).status == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "fixed", "limits"),
+    [
+        (CHAT, QUESTION, {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "max_tokens": (1, 500)}),
+        (
+            "/genai/gpt5/inference",
+            {"prompt": "Olá"},
+            {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "top_k": (0, 50), "max_tokens": (1, 500)},
+        ),
+    ],
+)
+def test_seed_003_parameters(
+    house: House, path: str, fixed: dict[str, object], limits: dict[str, tuple[float, float]]
+) -> None:
+    """Seed 003, Parâmetros Comuns: each parameter is taken within its range, alone and together, and not outside."""
+    for name, ends in limits.items():
+        for value in ends:
+            house.ask(path, {**fixed, name: value})
+    for end in (0, 1):
+        house.ask(path, {**fixed, "stream": False, **{name: ends[end] for name, ends in limits.items()}})
+    for name, value in (("temperature", 2.01), ("temperature", -0.01), ("max_tokens", 0), ("top_p", 1.1)):
+        assert name in house.ask(path, {**fixed, name: value}, status=400)["error"]
+
+
+def test_seed_003_what_automatic_mode_does_by_itself(house: House) -> None:
+    """Seed 003, Benefícios: a 409 is asked again in the same session, and one that Oracle forgot is made anew."""
+    said = {"channel": "web-app", "cuid": "beneficios", "userMessage": "Olá"}
+    first = house.ask(AGENT, said)["sessionInfo"]
+    house.lay({"x-simulate-status": "409"})
+    busy = house.ask(AGENT, said)
+    with house.upstream.connect() as connection:
+        assert connection.call("DELETE", "/_sessions").status == 200
+    anew = house.ask(AGENT, said)
+
+    assert busy["sessionInfo"] == {**first, "reused": True}
+    assert busy["agentResponse"]["content"][0]["text"].startswith("Turn 2")
+    assert anew["sessionInfo"]["sessionKey"] == "web-app:beneficios"
+    assert anew["agentResponse"]["content"][0]["text"].startswith("Turn 1")
+    assert anew["sessionInfo"]["reused"] is False
+    assert house.ask(AGENT, said)["sessionInfo"] == {**anew["sessionInfo"], "reused": True}
+
+
 # The seed's errors, to the letter.
 
 
