@@ -4,7 +4,7 @@
 `tests/contract/test_matrix.py` proves each cell, so the page is what its results are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from foz.testing.matrix.cases import CASES, feature
 from foz.testing.matrix.cells import CELLS, loss
@@ -43,14 +43,17 @@ def _rows(face: Face) -> Iterator[str]:
         yield f"| {name} | {' | '.join(cells)} |"
 
 
-def _why(row: Loss) -> str:
-    where = "callers" if row.where == "in" else f"`{row.where}`"
+def _why(row: Loss, voices: Iterable[str]) -> str:
+    where = "callers" if row.where == "in" else ", ".join(f"`{name}`" for name in voices)
     return f"* {row.case}, {where}: {row.why}."
 
 
 def _section(face: Face) -> str:
-    lost = dict.fromkeys(cell.loss for cell in CELLS if cell.face is face and cell.loss is not None)
-    return "\n".join((f"## `{face.name}`", "", *_rows(face), "", *map(_why, lost), ""))
+    lost: dict[Loss, dict[str, None]] = {}
+    for cell in CELLS:
+        if cell.face is face and cell.loss is not None:
+            lost.setdefault(cell.loss, {})[cell.voice.name] = None
+    return "\n".join((f"## `{face.name}`", "", *_rows(face), "", *(_why(*each) for each in lost.items()), ""))
 
 
 def matrix() -> str:

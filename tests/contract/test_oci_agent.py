@@ -155,7 +155,7 @@ def test_sessions_are_opened() -> None:
 def test_an_answer_is_the_same_whole_and_streamed(agent: str) -> None:
     """Each kind of agent folds to the same answer, session and citations included, wherever its stream is split."""
     answer = Answer(agent, Chat("Olá 🌊 there, ha ha ha"), 1, "Olá")
-    stream = mark(USED) + b"".join(answer.frames())
+    stream = mark(USED) + b"".join(frame for frame, _ in answer.frames())
     whole = CLIENT.decode_response(Reply(200, told(USED), answer.whole()))
     expected = plain(decode(stream))
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foz.canon.event import Event, Measured, Started
+from foz.canon.estimate import at_least
+from foz.canon.event import CallGrew, Event, Measured, ReasoningGrew, RefusalGrew, Started, TextGrew
 from foz.canon.fault import Fault
 from foz.canon.request import Ask, ChatRequest, Operation
 from foz.canon.response import fold
@@ -207,6 +208,12 @@ def test_a_stream_is_heard_byte_by_byte(name: str) -> None:
     assert relay(ask_for("public"), *pieces)[::2] == relay(ask_for("public"), b"".join(pieces))[::2]
 
 
+def said(events: list[Event]) -> list[str]:
+    """The content of each event that has some."""
+    texts = [event.text for event in events if isinstance(event, TextGrew | RefusalGrew | ReasoningGrew)]
+    return texts + [event.arguments for event in events if isinstance(event, CallGrew)]
+
+
 @pytest.mark.parametrize("wants_usage", [True, False])
 @pytest.mark.parametrize("public", ["public", UPSTREAM])
 @pytest.mark.parametrize("name", STREAMS)
@@ -230,6 +237,7 @@ def test_a_relayed_stream_says_the_same_wherever_it_is_split(name: str, public: 
         again = relay(ask, *chunks)
         assert (again.bytes, again.fault) == (passed.bytes, fault)
         assert (again.tally.content, again.tally.usage) == (passed.tally.content, passed.tally.usage)
+        assert again.tally.fewest == passed.tally.fewest == sum(map(at_least, said(events)))
 
 
 @pytest.mark.parametrize("name", [name for name in STREAMS if golden_fault(name) is None])

@@ -1,6 +1,11 @@
 """
 The rule of thumb for tokens that nobody counted, offline and the same for every model: four characters are a token; a
 picture, sound or file is 256.
+
+That is a likely number, for requests and for answers that ended. An answer that did not end (its caller left, or its
+target broke off) might be given more than was ever made, and nobody shall pay for that. So it counts as the
+fewest tokens that can have been in what came: each piece of content is at least one, no token spans two words, and none
+has more than 16 characters. Where a target says a token at a time, or whole words, that is just what came.
 """
 
 from foz.canon.content import Part, Reasoning, Refusal, Text, ToolCall, ToolResult
@@ -9,11 +14,21 @@ from foz.canon.usage import Usage
 
 CHARACTERS = 4
 MEDIA = 256
+LONGEST = 16
+"""Characters of a word that one token may be."""
 
 
 def in_characters(characters: int) -> int:
     """The tokens of so many characters."""
     return -(-characters // CHARACTERS)
+
+
+def at_least(text: str) -> int:
+    """The fewest tokens that a piece of content can be."""
+    size = len(text)
+    if size <= LONGEST:
+        return len(text.split()) or int(size > 0)
+    return sum(-(-len(word) // LONGEST) for word in text.split()) or 1
 
 
 def _part(part: Part) -> int:
@@ -45,14 +60,14 @@ def in_request(request: Request) -> int:
     return sum(map(_prompt, request.inputs))
 
 
-def filled(usage: Usage | None, request: Request, content: int) -> Usage:
-    """The target's count where it is whole, else what is missing is estimated; `content` is the answer's characters."""
+def filled(usage: Usage | None, request: Request, output: int) -> Usage:
+    """The target's count where it is whole, else what is missing is estimated: `output` is a guess."""
     known = usage or Usage()
     if known.input is not None and known.output is not None:
         return known
     return Usage(
         input=known.input if known.input is not None else in_request(request),
-        output=known.output if known.output is not None else in_characters(content),
+        output=known.output if known.output is not None else output,
         cached=known.cached,
         cache_written=known.cache_written,
         reasoning=known.reasoning,

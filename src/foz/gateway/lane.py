@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from foz.canon.estimate import at_least
 from foz.canon.event import (
     CallGrew,
     CallOpened,
@@ -28,12 +29,14 @@ def _count(tally: Tally, event: Event) -> None:
     match event:
         case TextGrew(text=text) | RefusalGrew(text=text) | ReasoningGrew(text=text):
             tally.content += len(text)
+            tally.fewest += at_least(text)
             tally.pieces += 1
         case CallOpened(name=name):
             tally.content += len(name)
             tally.pieces += 1
         case CallGrew(arguments=arguments):
             tally.content += len(arguments)
+            tally.fewest += at_least(arguments)
             tally.pieces += 1
         case VendorSaid():
             tally.pieces += 1

@@ -1,6 +1,11 @@
-"""What an answer took: the target's own count, or an estimate by `canon.estimate`, marked so."""
+"""
+What an answer took: the target's own count, or an estimate by `canon.estimate`, marked so.
 
-from foz.canon.estimate import filled
+Of an answer that did not end it is the fewest tokens that what came can have been: what was forwarded is counted, and
+never more than was made.
+"""
+
+from foz.canon.estimate import filled, in_characters
 from foz.canon.usage import Usage
 from foz.ports.codec import ServerCodec, Tally
 
@@ -12,4 +17,5 @@ def measured(tally: Tally | None, codec: ServerCodec, body: bytes) -> Usage:
         return usage
     if tally is None:
         return Usage()
-    return filled(usage, codec.decode_request(body), tally.content)
+    output = in_characters(tally.content) if tally.finished else tally.fewest
+    return filled(usage, codec.decode_request(body), output)

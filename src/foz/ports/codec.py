@@ -92,13 +92,15 @@ class ClientCodec(Protocol):
 class Tally:
     """What is known of an answer so far; written by whoever reads it, read by the ledger."""
 
-    __slots__ = ("content", "finished", "pieces", "usage")
+    __slots__ = ("content", "fewest", "finished", "pieces", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         """The target's own count."""
         self.content = 0
         """Characters of content (text, reasoning, arguments) so far, for an estimate."""
+        self.fewest = 0
+        """Tokens that this content must be at least, by `canon.estimate.at_least` of each piece."""
         self.pieces = 0
         """Content events so far: 0 means that nothing has been committed to the caller."""
         self.finished = False

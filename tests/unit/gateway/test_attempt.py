@@ -126,7 +126,7 @@ def test_after_content_the_fault_is_the_callers(fault: Fault) -> None:
         assert core.upstreams["two"].calls == []
         assert core.end.state is State.UPSTREAM_CUT
         assert core.end.status == 200
-        assert core.end.usage == Usage(input=5, output=2, estimated=True)
+        assert core.end.usage == Usage(input=5, output=1, estimated=True)
 
     run(main())
 

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from foz.canon.estimate import at_least
 from foz.canon.fault import Cut, Fault, Garbled
 from foz.canon.request import Ask
 from foz.dialects.openai.faults import fault_in_stream
@@ -72,10 +73,18 @@ class Glance(Struct, Generic[C]):
 class Lens(Generic[C]):
     """How one operation's answers are looked at."""
 
-    __slots__ = ("decode", "opening", "weigh")
+    __slots__ = ("decode", "opening", "said", "weigh")
 
-    def __init__(self, decoder: "msgspec.json.Decoder[Glance[C]]", weigh: Callable[[C], int], words: bytes) -> None:
+    def __init__(
+        self,
+        decoder: "msgspec.json.Decoder[Glance[C]]",
+        weigh: Callable[[C], int],
+        said: Callable[[C], list[str]],
+        words: bytes,
+    ) -> None:
         self.decode = decoder.decode
+        self.said = said
+        """The content of a choice, text by text; of calls, what they are called with."""
         self.weigh = weigh
         """Characters of content in a choice, or in its piece of a chunk; -1 where it says nothing."""
         self.opening = b'"%b":"' % words
@@ -181,10 +190,12 @@ class PassingStream(Generic[C]):
                 words = chunk[start:end]
                 tally = self.tally
                 try:
-                    tally.content += len(words.decode())
+                    text = words.decode()
                 except UnicodeDecodeError:
                     pass
                 else:
+                    tally.content += len(text)
+                    tally.fewest += at_least(text)
                     tally.pieces += 1
                     before = self._new_before
                     return before + words + self._new_after if before else chunk
@@ -329,6 +340,7 @@ class PassingStream(Generic[C]):
         if size >= 0:
             tally = self.tally
             tally.content += size
+            tally.fewest += sum(map(at_least, self._lens.said(choice)))
             tally.pieces += 1
         index = choice.index or 0
         if choice.finish_reason:

@@ -9,7 +9,7 @@ status.
 
 from http import HTTPStatus
 
-from foz.canon.estimate import filled
+from foz.canon.estimate import filled, in_characters
 from foz.canon.event import (
     CallGrew,
     CallOpened,
@@ -87,7 +87,7 @@ def encode_fault_event(fault: Fault) -> bytes:
 
 def _usage(usage: Usage | None, request: Request, content: int) -> Wire:
     """All three counts in any case; where the target did not say, by the ledger's rule of thumb, marked so."""
-    counted = filled(usage, request, content)
+    counted = filled(usage, request, in_characters(content))
     before, after = counted.input or 0, counted.output or 0
     said: Wire = {"prompt_tokens": before, "completion_tokens": after, "total_tokens": before + after}
     return {**said, "estimated": True} if counted.estimated else said

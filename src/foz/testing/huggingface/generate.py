@@ -143,7 +143,7 @@ def _make(body: Body, model: str, served: Served, mischief: Mischief) -> _Made:
 def generate(body: Body, model: str, served: Served, mischief: Mischief) -> Play:
     """The play of a call."""
     try:
-        made = _make(body, model, served, msgspec.structs.replace(mischief, no_usage=False))
+        made = _make(body, model, served, msgspec.structs.replace(mischief, no_usage=False, batch=None))
     except (TypeError, ValueError) as error:
         raise Refused(f"a parameter is not of its type: {error}", status=422) from None
     whole = body.parameters.get("return_full_text", served.task == GENERATION)

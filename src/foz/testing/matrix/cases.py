@@ -72,6 +72,10 @@ _PICTURE = ChatRequest("", (_user(Text("What is it?"), Media("image", data=PIXEL
 _SCHEMA = ResponseFormat("schema", "place", schema=Raw(
     b'{"type":"object","properties":{"city":{"type":"string"},"degrees":{"type":"integer"}},'
     b'"required":["city","degrees"],"additionalProperties":false}'))  # fmt: skip
+_PLACE = "Lisbon has 18 degrees"
+_ASKED = ("Where do rivers end?",)
+_WHY, _WHY_STREAM = (_asking("Why?", reasoning=ReasoningWish("high"), stream=stream) for stream in (False, True))
+_SHORT, _SHORT_STREAM = (_asking("Where do rivers end?", max_output=3, stream=stream) for stream in (False, True))
 _ONE, _TWO = "How is the weather in Lisbon?", "How is the weather in Lisbon and Porto?"
 
 
@@ -85,25 +89,38 @@ CASES = (
     ),
     Case("turns", _TURNS, begins=SAYS, heard=("Which is longest?", "The Nile.", "And then?")),
     Case("stream", _STREAM, (("pace", "0.003"),), begins=SAYS, heard=("Where do rivers end?",)),
-    Case("tools", _asking(_ONE, tools=(_WEATHER,)), calls=("Lisbon",), reason="tool_calls"),
-    Case("tools_stream", _asking(_ONE, tools=(_WEATHER,), stream=True), calls=("Lisbon",), reason="tool_calls"),
-    Case("parallel_tools", _asking(_TWO, tools=(_WEATHER,)), calls=("Lisbon", "Porto"), reason="tool_calls"),
+    Case("tools", _asking(_ONE, tools=(_WEATHER,)), heard=(_ONE,), calls=("Lisbon",), reason="tool_calls"),
+    Case(
+        "tools_stream",
+        _asking(_ONE, tools=(_WEATHER,), stream=True),
+        heard=(_ONE,),
+        calls=("Lisbon",),
+        reason="tool_calls",
+    ),
+    Case(
+        "parallel_tools",
+        _asking(_TWO, tools=(_WEATHER,)),
+        heard=(_TWO,),
+        calls=("Lisbon", "Porto"),
+        reason="tool_calls",
+    ),
     Case(
         "parallel_tools_stream",
         _asking(_TWO, tools=(_WEATHER,), stream=True),
+        heard=(_TWO,),
         calls=("Lisbon", "Porto"),
         reason="tool_calls",
     ),
     Case("tool_result", _RESULT, heard=("Lisbon", "eighteen degrees"), holds="eighteen degrees"),
     Case("image", _PICTURE, heard=(PIXEL,), begins=SAYS),
-    Case("json_schema", _asking("Lisbon has 18 degrees", response_format=_SCHEMA), keys=("city", "degrees")),
-    Case("reasoning", _asking("Why?", reasoning=ReasoningWish("high")), thinks=True),
-    Case("reasoning_stream", _asking("Why?", reasoning=ReasoningWish("high"), stream=True), thinks=True),
-    Case("stop", _asking("Where do rivers end?", stop=("simulated",)), exactly="This is Foz's"),
-    Case("length", _asking("Where do rivers end?", max_output=3), words=3, reason="length"),
-    Case("length_stream", _asking("Where do rivers end?", max_output=3, stream=True), words=3, reason="length"),
-    Case("empty", _HELLO, (("words", "0"),), exactly=""),
-    Case("empty_stream", _STREAM, (("words", "0"),), exactly=""),
+    Case("json_schema", _asking(_PLACE, response_format=_SCHEMA), heard=(_PLACE,), keys=("city", "degrees")),
+    Case("reasoning", _WHY, heard=("Why?",), thinks=True),
+    Case("reasoning_stream", _WHY_STREAM, heard=("Why?",), thinks=True),
+    Case("stop", _asking("Where do rivers end?", stop=("simulated",)), heard=_ASKED, exactly="This is Foz's"),
+    Case("length", _SHORT, heard=_ASKED, words=3, reason="length"),
+    Case("length_stream", _SHORT_STREAM, heard=_ASKED, words=3, reason="length"),
+    Case("empty", _HELLO, (("words", "0"),), heard=_ASKED, exactly=""),
+    Case("empty_stream", _STREAM, (("words", "0"),), heard=_ASKED, exactly=""),
     Case("unicode", _asking(BEYOND_ASCII), heard=(BEYOND_ASCII,), holds=BEYOND_ASCII),
     Case(
         "unicode_in_pieces",
@@ -113,12 +130,12 @@ CASES = (
         holds=BEYOND_ASCII,
     ),
     *(
-        Case(f"upstream_{status}{end}", asked, (("status", str(status)),), refused=status)
+        Case(f"upstream_{status}{end}", asked, (("status", str(status)),), heard=_ASKED, refused=status)
         for status in (400, 401, 404, 429, 500)
         for end, asked in (("", _HELLO), ("_stream", _STREAM))
     ),
-    Case("upstream_timeout", _HELLO, (("hang", "0"),), refused=0),
-    Case("upstream_cut", _LONG, (("cut", "24"),), broken=True),
+    Case("upstream_timeout", _HELLO, (("hang", "0"),), heard=_ASKED, refused=0),
+    Case("upstream_cut", _LONG, (("cut", "24"),), heard=_ASKED, broken=True),
 )  # fmt: skip
 """A case of a name that ends in `_stream` or `_in_pieces` is another way to see what stands before it."""
 

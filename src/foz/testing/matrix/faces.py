@@ -57,6 +57,8 @@ class Face(Struct, frozen=True):
     statuses: Callable[[int], int]
     breaks_silently: bool = False
     """It has no words for a fault in the middle of a stream."""
+    reasons: bool = True
+    """It says why an answer ended."""
 
 
 # OpenAI's shapes.
@@ -263,6 +265,7 @@ FACES = (
         _hear_hf_chat,
         _hear_hf_pieces,
         lambda status: status if status in {401, 404} else 500,
+        reasons=False,
     ),
     Face(
         "ollama_host",
@@ -272,6 +275,7 @@ FACES = (
         lambda stream: Told(stream.body.decode(), pieces=len(stream.chunks), whole=stream.ended),
         lambda status: _OURS.get(status, status),
         breaks_silently=True,
+        reasons=False,
     ),
     Face(
         "oci_proxy",

@@ -24,6 +24,8 @@ from foz.testing.oracle.process import COMPARTMENT, make_account
 from foz.testing.oracle.upstream import OracleUpstream
 from foz.testing.seen import Seen
 from foz.testing.server import Server
+from foz.testing.simulated.counted import CountedFace
+from foz.testing.simulated.play import MODELS
 from foz.testing.simulated.upstream import SimulatedAnswer, SimulatedUpstream
 from foz.wire.http import Call, Headers
 
@@ -40,8 +42,6 @@ class Voice(Struct, frozen=True):
     dialect: str
     provider: str
     model: str
-    repeats: bool = True
-    """Its model says the user's words again."""
     ordered: bool = True
     """What is said to it stands in its order; else the last words come first."""
 
@@ -62,36 +62,52 @@ VOICES = (
     Voice("openai", "openai", "far", "simulated"),
     Voice("nvidia", "openai", "near-nvidia", "nvidia/nemotron-3-super-120b-a12b"),
     Voice("hf-router", "huggingface", "hub", "Qwen/Qwen3-8B"),
-    Voice("hf-inference", "huggingface", "hub", "EleutherAI/gpt-neo-2.7B", repeats=False),
+    Voice("hf-inference", "huggingface", "hub", "EleutherAI/gpt-neo-2.7B"),
     Voice("ollama", "ollama", "lake", "simulated"),
     Voice("oci-generic", "oci", "oracle", "openai.gpt-5"),
     Voice("oci-cohere", "oci", "oracle", "cohere.command-r-08-2024", ordered=False),
     Voice("oci-cohere-v2", "oci", "oracle", "cohere.command-a-reasoning"),
     Voice("oci-vision", "oci", "oracle", "cohere.command-a-vision"),
-    Voice("oci-agent", "oci_agent", "agents", "ocid1.genaiagentendpoint.oc1.us-chicago-1.plain", begins="Turn 1, "),
+    Voice("oci-agent", "oci_agent", "agents", "ocid1.genaiagentendpoint.oc1.us-chicago-1.traced", begins="Turn 1, "),
 )
 
 
-class _Recorded(SimulatedUpstream):
-    """An upstream, and what reached it."""
+Held = tuple[bytes, asyncio.Event]
+"""Up to which mark an answer may go, until when."""
 
-    def __init__(self, inner: SimulatedUpstream, heard: dict[str, list[bytes]]) -> None:
+
+class Made(Struct, frozen=True):
+    """The tokens of an answer, as its fake counts them; `output` is what had been made when it ended or broke off."""
+
+    input: int
+    output: int
+    whole: bool
+
+
+class _Recorded(SimulatedUpstream):
+    """An upstream, and what reached it. Answers that are held are kept back from their mark on."""
+
+    def __init__(self, inner: SimulatedUpstream, heard: dict[str, list[bytes]], held: dict[str, Held]) -> None:
         super().__init__({}, LoopClock())
         self._inner = inner
         self._heard = heard
+        self._held = held
 
     @override
     async def send(self, call: Call, patience: Patience, along: Headers = ()) -> SimulatedAnswer:
         id = (call.header(b"x-request-id") or b"").decode("latin-1")
         self._heard.setdefault(id, []).append(call.body)
-        return await self._inner.send(call, patience, along)
+        answer = await self._inner.send(call, patience, along)
+        if id in self._held:
+            answer.hold(*self._held[id])
+        return answer
 
 
 def _upstreams() -> dict[str, Callable[[], SimulatedUpstream]]:
     """By the provider's name. Oracle's signatures are proven elsewhere."""
     clock = LoopClock()
     return {
-        "far": lambda: SimulatedUpstream(SPEECH, clock, misbehaves=True),
+        "far": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=CountedFace(SPEECH, MODELS)),
         "near-nvidia": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=NvidiaFace()),
         "hub": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=HuggingFaceFace()),
         "lake": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=OllamaFace()),
@@ -102,15 +118,15 @@ def _upstreams() -> dict[str, Callable[[], SimulatedUpstream]]:
 
 _KINDS = {
     "far": 'dialect = "openai"\nbase_url = "http://127.0.0.1:{port}/v1"\n',
-    "near-nvidia": 'dialect = "openai"\nsecret = "NVIDIA_API_KEY"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
+    "near-nvidia": 'dialect = "openai"\nsecret = "MATRIX_NVIDIA_KEY"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
     'quirks = ["max_tokens", "families"]\n',
-    "hub": 'dialect = "huggingface"\nsecret = "HF_TOKEN"\nbase_url = "http://127.0.0.1:{port}"\n'
+    "hub": 'dialect = "huggingface"\nsecret = "MATRIX_HF_TOKEN"\nbase_url = "http://127.0.0.1:{port}"\n'
     'quirks = ["max_tokens"]\n',
     "lake": 'dialect = "ollama"\nbase_url = "http://127.0.0.1:{port}"\n',
     "oracle": f'dialect = "oci"\ncompartment = "{COMPARTMENT}"\nbase_url = "http://127.0.0.1:{{port}}"\n',
     "agents": 'dialect = "oci_agent"\nbase_url = "http://127.0.0.1:{port}"\n',
 }
-ENVIRONMENT = {"NVIDIA_API_KEY": "nvapi-test", "HF_TOKEN": "hf_test"}
+ENVIRONMENT = {"MATRIX_NVIDIA_KEY": "nvapi-test", "MATRIX_HF_TOKEN": "hf_test"}
 
 
 class Choir(Struct):
@@ -119,6 +135,35 @@ class Choir(Struct):
     config: str
     credentials: str
     heard: dict[str, list[bytes]]
+    seen: list[Seen]
+    oracles: list[OracleUpstream]
+    held: dict[str, Held]
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def answering(self) -> int:
+        """How many answers are on their way."""
+        return sum(seen.answering for seen in self.seen)
+
+    def hold(self, id: str, mark: bytes) -> None:
+        """Keeps the answer to a request back, from its first piece with this mark on."""
+        self.held[id] = mark, asyncio.Event()
+
+    def release(self, id: str) -> None:
+        """Lets it go on."""
+        self.loop.call_soon_threadsafe(self.held.pop(id)[1].set)
+
+    def made(self) -> dict[str, list[Made]]:
+        """The tokens of all answers so far, by request id, whatever the gateway says of them."""
+        told: dict[str, list[Made]] = {}
+        for seen in self.seen:
+            for row in tuple(seen.produced):
+                made = Made(int(str(row["input"])), int(str(row["output"])), bool(row["whole"]))
+                told.setdefault(str(row["request_id"]), []).append(made)
+        for oracle in self.oracles:
+            for one in tuple(oracle.accounts):
+                told.setdefault(one.id, []).append(Made(one.input, one.output, one.ended))
+        return told
 
 
 @contextmanager
@@ -138,10 +183,15 @@ def singing(folder: Path) -> Iterator[Choir]:
         return asyncio.run_coroutine_threadsafe(there(), loop).result(10)
 
     servers: list[Server] = []
+    oracles: list[OracleUpstream] = []
+    held: dict[str, Held] = {}
     config = "[retries]\nattempts = 1\n\n[breaker]\nfailures = 1000\n"
     try:
         for name, make in _upstreams().items():
-            server = Server(_Recorded(make(), heard), Seen())
+            inner = make()
+            if isinstance(inner, OracleUpstream):
+                oracles.append(inner)
+            server = Server(_Recorded(inner, heard, held), Seen())
             servers.append(server)
             port = run(server.start)
             for prefix, soon in (("", ""), (HASTY, _SOON)):
@@ -151,7 +201,8 @@ def singing(folder: Path) -> Iterator[Choir]:
             for prefix in ("", HASTY):
                 target = f"{prefix}{voice.provider}/{voice.model}"
                 config += f'\n[[model]]\nname = "{prefix}{voice.name}"\ntargets = ["{target}"]\n'
-        yield Choir(config, account.config.read_text(), heard)
+        seen = [server.seen for server in servers]
+        yield Choir(config, account.config.read_text(), heard, seen, oracles, held, loop)
     finally:
         for server in servers:
             run(server.stop)

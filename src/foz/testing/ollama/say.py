@@ -88,9 +88,9 @@ class Teller:
         for event in events:
             match event:
                 case ReasoningGrew(text=text):
-                    yield self._line("thinking", text), 1
+                    yield self._line("thinking", text), words.count(text)
                 case TextGrew(text=text, logprobs=tokens) if text:
-                    yield self._line("text", text, tokens), 1
+                    yield self._line("text", text, tokens), words.count(text)
                 case CallOpened(id=id, name=name):
                     self._calls.append(ToolCall(id, name, ""))
                 case CallGrew(arguments=piece):

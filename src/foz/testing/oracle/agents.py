@@ -143,15 +143,17 @@ class Answer:
         message = {"role": "AGENT", "timeCreated": TIME, "content": content}
         return json.encode({"message": message, "guardrailResult": None, **self._end()})
 
-    def frames(self) -> Iterator[bytes]:
-        """Piece by piece, with the whole text again beside its citations."""
+    def frames(self, batch: int = 1) -> Iterator[tuple[bytes, int]]:
+        """Piece by piece, with the new tokens of each; and at last the whole text again beside its citations."""
         said = ""
-        for token in words.tokens(self.text):
-            said += token
-            text = said if "whole" in self._agent else token
-            yield _frame({"message": {"role": "AGENT", "content": {"text": text}}})
+        tokens = words.tokens(self.text)
+        for at in range(0, len(tokens), batch):
+            new = tokens[at : at + batch]
+            said += "".join(new)
+            text = said if "whole" in self._agent else "".join(new)
+            yield _frame({"message": {"role": "AGENT", "content": {"text": text}}}), len(new)
         last = {"text": self.text, "citations": CITATIONS}
-        yield _frame({"message": {"role": "AGENT", "timeCreated": TIME, "content": last}, **self._end()})
+        yield _frame({"message": {"role": "AGENT", "timeCreated": TIME, "content": last}, **self._end()}), 0
 
 
 def _frame(said: Bag) -> bytes:

@@ -23,11 +23,12 @@ from foz.canon.request import ChatRequest
 from foz.canon.response import fold
 from foz.ports.clock import Clock
 from foz.testing.oracle import hear, tell
-from foz.testing.oracle.agents import Agents, Unknown, Wrong, parts_of
+from foz.testing.oracle.agents import Agents, Answer, Unknown, Wrong, parts_of
 from foz.testing.simulated.answer import answer
+from foz.testing.simulated.counted import tokens_of
 from foz.testing.simulated.embed import embed
 from foz.testing.simulated.mischief import NONE, Mischief, read
-from foz.testing.simulated.play import Play, Silence, Step, whole
+from foz.testing.simulated.play import Play, Silence, Step, batched, whole
 from foz.testing.simulated.upstream import SimulatedUpstream
 from foz.wire import json, sse
 from foz.wire.http import Call, Headers
@@ -156,10 +157,11 @@ class OracleUpstream(SimulatedUpstream):
         if mischief.words is not None:
             answer.clip(mischief.words)
         account = self._account(call, agent)
-        account.input, account.output, account.ended = answer.input, answer.output, True
+        account.input = answer.input
         if not answer.stream:
+            account.output, account.ended = answer.output, True
             return whole(answer.whole(), mischief)
-        return Play(200, SSE, _broken(answer.frames(), mischief), stream=True)
+        return Play(200, SSE, _broken(_told(answer, account, mischief.batch or 1), mischief), stream=True)
 
     def _described(self, path: str) -> Play:
         """What the management API says of a model or an endpoint."""
@@ -238,7 +240,8 @@ def _refusal(refused: hear.Refused) -> Play:
 
 def _events(request: ChatRequest, mischief: Mischief) -> Iterator[Event]:
     """The model's events, changed as asked."""
-    for at, event in enumerate(answer(request, length=mischief.words)):
+    events = answer(request, length=mischief.words)
+    for at, event in enumerate(events if mischief.batch is None else batched(events, mischief.batch)):
         if isinstance(event, Measured) and mischief.no_usage:
             continue
         yield event
@@ -249,19 +252,21 @@ def _events(request: ChatRequest, mischief: Mischief) -> Iterator[Event]:
 
 
 def _counted(events: Iterator[Event], account: Account) -> Iterator[Event]:
-    """The same events; each piece that leaves is a token."""
+    """The same events, and the tokens that have left with them."""
     for event in events:
-        match event:
-            case TextGrew(text=text) | ReasoningGrew(text=text) if text:
-                account.output += 1
-            case CallGrew():
-                account.output += 1
-            case Measured(usage=usage):
-                account.input, account.output = usage.input or 0, usage.output or 0
-                account.ended = True
-            case _:
-                pass
+        account.output += tokens_of(event)
+        if isinstance(event, Measured):
+            account.input, account.output = event.usage.input or 0, event.usage.output or 0
+            account.ended = True
         yield event
+
+
+def _told(answer: Answer, account: Account, batch: int) -> Iterator[bytes]:
+    """An agent's frames, and the tokens that have left with them."""
+    for frame, made in answer.frames(batch):
+        account.output += made
+        yield frame
+    account.ended = True
 
 
 def _stream(teller: tell.Teller, events: Iterator[Event], mischief: Mischief) -> Iterator[Step]:

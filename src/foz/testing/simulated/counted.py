@@ -1,20 +1,35 @@
 """
 Plays that know how many tokens each of their pieces is, for fakes of vendors: what a ledger is held against.
 
-A piece of text, of a thought or of arguments is a token; what the answer took in all is what its `Measured` says.
+A piece of text, of a thought or of arguments has the tokens of `simulated.words`: one, where nobody asks for more to an
+event. What the answer took in all is what its `Measured` says.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
+from msgspec import structs
+from typing_extensions import override
+
 from foz.canon.event import CallGrew, Event, Measured, ReasoningGrew, TextGrew
-from foz.canon.request import ChatRequest, CompleteRequest
+from foz.canon.request import ChatRequest, CompleteRequest, Operation
 from foz.canon.response import fold
 from foz.canon.usage import Usage
-from foz.ports.codec import ServerCodec
+from foz.ports.codec import ServerCodec, Speech
+from foz.testing.simulated import words
 from foz.testing.simulated.mischief import Mischief
-from foz.testing.simulated.play import Play, Produced, marred, whole
-from foz.wire.http import Headers
+from foz.testing.simulated.play import (
+    GARBAGE,
+    PATHS,
+    Play,
+    Produced,
+    SpeechFace,
+    events_of,
+    failure,
+    marred,
+    whole,
+)
+from foz.wire.http import Call, Headers
 
 Told = tuple[bytes, int]
 """A piece, and how many tokens it is."""
@@ -24,7 +39,11 @@ SSE: Headers = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no
 
 def tokens_of(event: Event) -> int:
     """How many tokens an event is."""
-    return int(isinstance(event, TextGrew | ReasoningGrew) and bool(event.text)) or int(isinstance(event, CallGrew))
+    match event:
+        case TextGrew(text=text) | ReasoningGrew(text=text) | CallGrew(arguments=text):
+            return words.count(text)
+        case _:
+            return 0
 
 
 def usage_of(events: Iterable[Event]) -> Usage:
@@ -87,3 +106,27 @@ def chat(
 def _each(data: bytes) -> list[bytes]:
     """Frame by frame."""
     return [frame + b"\n\n" for frame in data.split(b"\n\n") if frame]
+
+
+class CountedFace(SpeechFace):
+    """A server that speaks by a dialect's own codecs, and counts what it makes of words. Implements `Face`."""
+
+    def __init__(self, speech: Mapping[Operation, Speech], models: tuple[str, ...]) -> None:
+        super().__init__(speech, models)
+        self._codecs = {
+            path: speech[operation].server
+            for path, operation in PATHS.items()
+            if operation in speech and operation is not Operation.EMBED
+        }
+
+    @override
+    def perform(self, call: Call, mischief: Mischief) -> Play:
+        """The play of a call."""
+        codec = self._codecs.get("/" + call.path.strip("/").removeprefix("v1/"))
+        if codec is None or call.method != "POST" or mischief.status is not None:
+            return super().perform(call, mischief)
+        request = codec.decode_request(call.body)
+        assert isinstance(request, ChatRequest | CompleteRequest)  # noqa: S101 - embeddings are left out above
+        events = list(events_of(request, structs.replace(mischief, no_usage=False)))
+        error = codec.encode_fault_event(failure(500, mischief))
+        return chat(codec, request, events, mischief, (error, GARBAGE))

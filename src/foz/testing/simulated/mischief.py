@@ -19,6 +19,7 @@ How the simulated model misbehaves, on request headers. Only in test mode; else 
 | `x-simulate-endless`       | 1                 | the stream never ends                                             |
 | `x-simulate-giant`         | characters        | the first words are so long, in one frame                         |
 | `x-simulate-words`         | words             | the answer has exactly so many words                              |
+| `x-simulate-batch`         | tokens, 1 or more | so many to an event of a stream, where the dialect can say that   |
 | `x-simulate-fragment`      | bytes, 1 or more  | so many to a TCP write (real socket only)                         |
 | `x-simulate-socket`        | close, reset      | closes before any byte; resets in the middle (real socket only)   |
 | `x-simulate-socket`        | length, chunk     | too long a content-length; a broken chunk (real socket only)      |
@@ -53,6 +54,7 @@ _COUNTS = {
     b"error": (0, MOST),
     b"giant": (1, MOST),
     b"words": (0, 1_000_000),
+    b"batch": (1, MOST),
     b"fragment": (1, 65_536),
 }
 
@@ -79,6 +81,7 @@ class Mischief(Struct, frozen=True):
     endless: bool = False
     giant: int | None = None
     words: int | None = None
+    batch: int | None = None
     fragment: int | None = None
     socket: str | None = None
 

@@ -45,7 +45,7 @@ PATHS = {
 MODELS = ("simulated",)
 _JSON: Headers = ((b"content-type", b"application/json"),)
 _SSE: Headers = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
-_GARBAGE = sse.encode(b'{"id": "garbled", "choices": [{"delta"')
+GARBAGE = sse.encode(b'{"id": "garbled", "choices": [{"delta"')
 _CONTENT = (TextGrew, CallGrew, ReasoningGrew)
 _FAULTS: dict[int, type[Fault]] = {
     401: Unauthenticated,
@@ -202,7 +202,32 @@ def events_of(request: ChatRequest | CompleteRequest, mischief: Mischief) -> Ite
     if mischief.giant is not None:
         first = list(islice(events, 1))
         events = chain(first, (TextGrew("x" * mischief.giant),), events)
-    return events
+    return events if mischief.batch is None else batched(events, mischief.batch)
+
+
+def batched(events: Iterable[Event], most: int) -> Iterator[Event]:
+    """The same, with so many pieces of text or of thoughts in one."""
+    held: list[TextGrew | ReasoningGrew] = []
+    for event in events:
+        if held and (len(held) == most or not _alike(held[0], event)):
+            yield _joined(held)
+            held = []
+        if isinstance(event, TextGrew | ReasoningGrew):
+            held.append(event)
+        else:
+            yield event
+
+
+def _alike(one: TextGrew | ReasoningGrew, other: Event) -> bool:
+    return isinstance(other, TextGrew | ReasoningGrew) and (type(one), one.choice) == (type(other), other.choice)
+
+
+def _joined(held: list[TextGrew | ReasoningGrew]) -> Event:
+    first, text = held[0], "".join(event.text for event in held)
+    if isinstance(first, ReasoningGrew):
+        return ReasoningGrew(text, first.choice)
+    sure = tuple(one for event in held if isinstance(event, TextGrew) for one in event.logprobs)
+    return TextGrew(text, first.choice, sure)
 
 
 def _stream(
@@ -210,7 +235,7 @@ def _stream(
 ) -> Iterator[Step]:
     """The frames of a stream; ends where mischief ends it."""
     frames = _frames(codec, request, events, mischief)
-    return marred(frames, mischief, codec.encode_fault_event(failure(500, mischief)), _GARBAGE)
+    return marred(frames, mischief, codec.encode_fault_event(failure(500, mischief)), GARBAGE)
 
 
 def marred(frames: Iterator[bytes], mischief: Mischief, error: bytes, garbage: bytes) -> Iterator[Step]:

@@ -53,6 +53,7 @@ class SimulatedAnswer:
         self._end = clock.monotonic() + patience.total
         self._reading = asyncio.Event()
         self._reading.set()
+        self._held: tuple[bytes, asyncio.Event] | None = None
         self._pourer: asyncio.Task[None] | None = None
         self._closed = False
         self._severed = False
@@ -98,6 +99,9 @@ class SimulatedAnswer:
                 await self._wait(self._pace)
             if not self._reading.is_set():
                 await self._reading.wait()
+            if self._held is not None and isinstance(step, bytes) and self._held[0] in step:
+                (_, until), self._held = self._held, None
+                await until.wait()
             if step is Silence.CUT:
                 raise Cut(f"the simulated upstream cut the connection after {self.pieces} pieces")
             if step is Silence.HANG:
@@ -116,6 +120,10 @@ class SimulatedAnswer:
         await self._clock.sleep(max(min(seconds, left, FOREVER), 0.0))
         if seconds > left:
             raise Timeout(f"the simulated upstream was silent for {left:g} s")
+
+    def hold(self, mark: bytes, until: asyncio.Event) -> None:
+        """Keeps the first piece with this mark, and all behind it, back until then."""
+        self._held = (mark, until)
 
     def pause(self) -> None:
         """Hands out nothing until told to go on."""

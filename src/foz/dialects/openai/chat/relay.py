@@ -63,7 +63,18 @@ def _weigh_call(called: _Called | None) -> int:
     return 0 if called is None else len(called.name or "") + len(called.arguments or "")
 
 
-LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh_choice, b"content")
+def _said(choice: _Choice) -> list[str]:
+    delta = choice.delta or choice.message
+    if delta is None:
+        return []
+    content, thoughts = delta.content, delta.reasoning_content or delta.reasoning
+    texts = [*text_of(content), thoughts if isinstance(thoughts, str) else "", delta.refusal or ""]
+    called = [delta.function_call, *(it.function for it in delta.tool_calls or ())]
+    texts += [it.arguments for it in called if it is not None and isinstance(it.arguments, str)]
+    return [text for text in texts if text]
+
+
+LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh_choice, _said, b"content")
 _OLD_LIMIT = {"max_completion_tokens": "max_tokens"}
 
 

@@ -14,7 +14,11 @@ def _weigh(choice: _Choice) -> int:
     return len(choice.text) if choice.text else -1
 
 
-LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh, b"text")
+def _said(choice: _Choice) -> list[str]:
+    return [choice.text] if choice.text else []
+
+
+LENS = Lens(msgspec.json.Decoder(Glance[_Choice]), _weigh, _said, b"text")
 
 
 class CompletionRelay(Relay[_Choice]):
