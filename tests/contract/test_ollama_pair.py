@@ -24,6 +24,7 @@ from foz.canon.tool import ToolSpec
 from foz.canon.usage import Usage
 from foz.dialects.ollama.client import EmbedClient, WordsClient
 from foz.testing.ollama import hear, say
+from foz.testing.simulated import words
 from foz.wire.http import Reply
 from tests.strategies import BASE64, JSON, NAMES, SCHEMAS, WORDS, raw
 
@@ -182,5 +183,5 @@ def test_answers_are_heard_as_they_were_made(made: tuple[bool, list[Event]], dat
     whole = CLIENT.decode_response(Reply(200, body=say.say_whole(expected, expected.model, chat=chat)))
 
     assert gist(heard) == gist(whole) == gist(expected)
-    words = [event for event in events if isinstance(event, TextGrew | ReasoningGrew)]
-    assert [tokens for _, tokens in lines[: len(words)]] == [1] * len(words)
+    told = [event.text for event in events if isinstance(event, TextGrew | ReasoningGrew)]
+    assert [tokens for _, tokens in lines[: len(told)]] == [words.count(text) for text in told]

@@ -167,11 +167,12 @@ def count_calls(folder: Path, seed: int, count: int, capsys: pytest.CaptureFixtu
             ledger = Ledger(gateway.folder)
             query = "SELECT count(*) FROM entries WHERE state = 'open'"
             wait_until(lambda: ledger.rows(query) == [(0,)] and not choir.answering, "all calls to end")
-            entries = ledger.rows("SELECT request_id, state, input, output, estimated FROM entries")
+            told_of = "SELECT request_id, state, input, output, estimated FROM entries"
+            entries = msgspec.convert(ledger.rows(told_of), list[tuple[str, str, int | None, int | None, int]])
         made = choir.made()
 
     assert len({row[0] for row in entries}) == len(entries)
-    rows = {str(id): Row(*rest) for id, *rest in entries}
+    rows = {entry[0]: Row(*entry[1:]) for entry in entries}
     wrong = [
         f"{plan.id} ({plan.cell.name}, {plan.kind}, {plan.headers}): {why}: got {tokens(told[plan.id])}, "
         f"recorded {rows.get(plan.id)}, made {made.get(plan.id)}"

@@ -326,7 +326,7 @@ def test_closed_before_any_byte_is_down() -> None:
         ("socket", "reset", "real socket"),
         ("fragment", "1", "real socket"),
         ("times", "2", "x-simulate-id"),
-        ("nonsense", "1", "may stand code, cut"),
+        ("nonsense", "1", "may stand batch, code, cut"),
     ],
 )
 def test_a_wrong_header_is_refused(name: str, value: str, expected: str) -> None:

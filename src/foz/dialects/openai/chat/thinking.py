@@ -129,6 +129,8 @@ class _Track:
         self._inside = inside
         self._state = "start"
         self._held = ""
+        self._opened = False
+        """Just behind the opening tag: white space there is no thought."""
 
     def think(self) -> list[Event]:
         """The server tells thoughts apart itself."""
@@ -167,11 +169,14 @@ class _Track:
     def _begin(self) -> None:
         bare = self._held.lstrip()
         if bare.startswith(OPENS):
-            self._held, self._state = bare[len(OPENS) :].lstrip(), "inside"
+            self._held, self._state, self._opened = bare[len(OPENS) :], "inside", True
         elif not OPENS.startswith(bare):
             self._state = "inside" if self._inside else "text"
 
     def _read_thoughts(self) -> list[Event]:
+        if self._opened:
+            self._held = self._held.lstrip()
+            self._opened = not self._held
         at = self._held.find(CLOSES)
         if at >= 0:
             thought, self._held = self._held[:at].rstrip(), self._held[at + len(CLOSES) :]
