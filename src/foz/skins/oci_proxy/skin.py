@@ -177,7 +177,7 @@ class OciProxySkin:
         own = (InferenceRequest, InferenceAnswer, AgentRequest, AgentAnswer)
         schemas, inner = msgspec.json.schema_components(own, ref_template="#/$defs/{name}")
         del schemas
-        return {**every, **inner, "ChatForm": _form("messages"), "AgentForm": _form("userMessage"), "Error": _ERROR}
+        return {**every, **inner, "ChatForm": _form(examples.CHAT), "AgentForm": _form(examples.AGENT), "Error": _ERROR}
 
 
 _ERROR = {
@@ -213,11 +213,14 @@ def _optional_model(schema: Any) -> dict[str, object]:
     return {**schema, "required": [name for name in schema["required"] if name != "model"]}
 
 
-def _form(first: str) -> dict[str, object]:
+def _form(example: bytes) -> dict[str, object]:
+    """The fields of a JSON body as a form has them: all that is no text is JSON."""
+    fields: Mapping[str, object] = msgspec.json.decode(example)
+    said = {name: one if isinstance(one, str) else json.encode(one).decode() for name, one in fields.items()}
     files = {"type": "array", "items": {"type": "string", "format": "binary"}}
     return {
         "type": "object",
         "description": "The fields of the JSON body, or all of it as `payload`, and files.",
-        "properties": {first: {"type": "string"}, "payload": {"type": "string"}, "file": files},
+        "properties": {**{name: {"type": "string", "example": one} for name, one in said.items()}, "file": files},
         "additionalProperties": {"type": "string"},
     }

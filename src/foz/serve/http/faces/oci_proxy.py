@@ -14,6 +14,7 @@ from foz.ports.skin import JSON, WHOLE
 from foz.serve.http.desk import Desk, response, told, who
 from foz.serve.http.faces.files import add_files, heard, project_of
 from foz.serve.http.guard import check_body
+from foz.serve.http.reference import SECURITY
 from foz.skins.oci_proxy import examples
 from foz.skins.oci_proxy.agent import Word
 from foz.skins.oci_proxy.names import SHOWN, Kind, Names, known
@@ -81,7 +82,7 @@ def _add_models(made: APIRouter, desk: Desk, names: Names) -> None:
     async def model(request: Request, model: str) -> Response:
         return response(say_models([one(request, model)]))
 
-    @made.get(f"{ROOT}/{{model:path}}/v1/models/{{id:path}}", summary="O mesmo, só", **told(examples.MODEL["data"]))
+    @made.get(f"{ROOT}/{{model:path}}/v1/models/{{id:path}}", summary="O mesmo, só", **told(examples.MODEL["data"][0]))
     async def shown(request: Request, model: str, id: str) -> Response:
         if id != model:
             known(names, id)
@@ -122,7 +123,12 @@ def _add_sessions(made: APIRouter, desk: Desk, names: Names) -> None:
         opened = await agency.open((caller.id, project_of(request, caller)), id, title or None)
         return response(Reply(200, WHOLE, opened))
 
-    @made.delete(f"{ROOT}/{{agent:path}}/session/{{id}}", summary="Encerrar sessão (agents)", status_code=NO_CONTENT)
+    @made.delete(
+        f"{ROOT}/{{agent:path}}/session/{{id}}",
+        summary="Encerrar sessão (agents)",
+        status_code=NO_CONTENT,
+        openapi_extra={"security": SECURITY},
+    )
     async def ended(request: Request, agent: str, id: str) -> Response:
         caller = who(request)
         agency, name = agent_of(request, agent)
