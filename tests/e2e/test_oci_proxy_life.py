@@ -155,6 +155,25 @@ def test_seed_003_cors_is_open_in_test_mode(tried: Served, path: str) -> None:
     assert reply.header(b"access-control-allow-origin") == PAGE
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PUT", "/genai/gpt5/inference", 405),
+        ("POST", "/genai/%zz/inference", 400),
+        ("POST", "/genai/xxx/inference", 404),
+        ("PUT", "/genai/my-agent/session", 405),
+        ("GET", "/genai/nothing", 404),
+    ],
+)
+def test_a_page_may_read_what_went_wrong(tried: Served, method: str, path: str, status: int) -> None:
+    """An error is as readable for a page that is let in as an answer is, also where no path was found."""
+    with tried.connect() as connection:
+        reply = connection.call(method, path, b'{"prompt": "hi"}', ((b"origin", PAGE),))
+
+    assert reply.status == status
+    assert reply.header(b"access-control-allow-origin") == PAGE
+
+
 def test_cors_is_closed_unless_it_is_opened(tmp_path: Path, account: Account, upstream: Upstream, house: House) -> None:
     """Outside test mode no origin may read an answer; `[cors] origins` lets one in by its name, preflights too."""
     preflight: Headers = ((b"origin", PAGE), (b"access-control-request-method", b"POST"))

@@ -185,7 +185,7 @@ class Door(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._found = None
+        self._found, self._named = None, {}
         self._asgi = False
 
     def _turn_deaf(self) -> None:
@@ -448,6 +448,7 @@ class Door(HttpToolsProtocol):
         exchange = Exchange(self.transport, skin, self.house.identities.new().hex(), _closed)
         exchange.keep_alive = False
         exchange.bodiless = bodiless
+        exchange.cors = self.house.guard.cors(self._named.get(b"origin"))
         reply = skin.encode_fault(fault, exchange.request_id)
         if allow:
             reply = type(reply)(reply.status, (*reply.headers, (b"allow", allow)), reply.body)
@@ -455,9 +456,8 @@ class Door(HttpToolsProtocol):
         self._linger()
 
     def _header_fault(self) -> Fault:
-        return BadRequest(
-            f"The request's head is larger than {self.house.limits.max_header} bytes ([limits] max_header).", status=431
-        )
+        most = self.house.limits.max_header
+        return BadRequest(f"The request's head is larger than {most} bytes ([limits] max_header).", status=431)
 
     def _body_fault(self) -> Fault:
         most = self.house.limits.max_body
