@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from msgspec import Struct
 import foz
 from foz.assembly.books import has_keys
 from foz.assembly.worker import Place, Worker, run_directory
+from foz.canon.model import Placement
 from foz.config.exposure import check_exposure, check_tls, make_data
 from foz.config.greeting import greeting
 from foz.config.settings import Settings
@@ -71,6 +72,21 @@ def work(settings: Settings, reread: Reread, assignment: Assignment) -> None:
             lifeline.send(READY)
 
     uvloop.run(_work(settings, reread, Place(sockets, assignment.run, ready, lifeline)))
+
+
+def labour(settings: Settings, reread: Reread, lanes: Mapping[Placement, int]) -> None:
+    """Works at jobs until told to stop, and listens nowhere."""
+    _be_deaf()
+    make_data(settings.data)
+    for warning in settings.warnings:
+        log.warning("%s", warning)
+
+    def ready(_: Snapshot) -> None:
+        told = " and ".join(f"{count} {lane.value} jobs" for lane, count in lanes.items())
+        sys.stdout.write(f"foz {foz.__version__} works at {told} at once\n")
+        sys.stdout.flush()
+
+    uvloop.run(_work(settings, reread, Place((), uuid4().hex, ready, lanes=lanes)))
 
 
 def _be_deaf() -> None:

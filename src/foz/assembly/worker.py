@@ -12,7 +12,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +24,10 @@ from foz.assembly.books import Books
 from foz.assembly.duty import every
 from foz.assembly.faces import faces
 from foz.assembly.genai import SettledNames
+from foz.assembly.labour import Labour
 from foz.assembly.outbound import Outbound
 from foz.canon.identity import Identities
+from foz.canon.model import Placement
 from foz.canon.principal import Principal
 from foz.config import changes
 from foz.config.directory import snapshot
@@ -66,6 +68,8 @@ class Place(Struct, frozen=True):
     ready: Callable[[Snapshot], None]
     lifeline: socket.socket | None = None
     """Closes when the supervisor is gone."""
+    lanes: Mapping[Placement, int] | None = None
+    """How many jobs it works at at once, where that is not what the settings say."""
 
 
 class Worker:
@@ -126,6 +130,10 @@ class Worker:
         names = SettledNames(lambda: self._settings, lambda: self._services.directory)
         every_face = faces(settings, names)
         skins = [face.skin for face in every_face]
+        by_name = {skin.name: skin for skin in skins}
+        lanes = self._place.lanes or settings.lanes
+        new_id = self._identities.new
+        self._labour = Labour(settings, self._books, gateway, by_name, self._clock, new_id, numbers=lanes)
         table = Table(skins, RESERVED)
         origins = frozenset({"*"} if settings.test_mode else settings.cors.origins)
         guard = Guard(self._books.keys, frozenset(settings.auth.open_skins), origins)
@@ -134,7 +142,7 @@ class Worker:
         house = House(
             gateway=gateway,
             router=table.router,
-            skins={skin.name: skin for skin in skins},
+            skins=by_name,
             fallback=fallback,
             guard=guard,
             watch=self._watch,
@@ -148,6 +156,7 @@ class Worker:
                 idle_timeout=limits.idle_timeout,
                 write_timeout=limits.write_timeout,
             ),
+            jobs=self._labour.jobs,
         )
         control = Control(
             version=foz.__version__,
@@ -160,7 +169,14 @@ class Worker:
             cors=guard.cors_headers,
             max_body=limits.max_body,
         )
-        desk = Desk(gateway, SqliteReports(settings.data), self._books.content, self._clock, self._books.files)
+        desk = Desk(
+            gateway,
+            SqliteReports(settings.data),
+            self._books.content,
+            self._clock,
+            self._books.files,
+            self._labour.jobs,
+        )
         routers = [face.router(desk) for face in every_face if face.router is not None]
         server = settings.server
         tls = (str(server.tls_cert), str(server.tls_key)) if server.tls_cert and server.tls_key else None
@@ -187,9 +203,11 @@ class Worker:
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._looked.wait(), FIRST_LOOK)
+            self._labour.workers.start()
             self._place.ready(self._snapshot())
             await self._stopping.wait()
-            await self._server.drain(self._settings.limits.drain)
+            drain = self._settings.limits.drain
+            await asyncio.gather(self._server.drain(drain), self._labour.close(drain))
         finally:
             await self._close(duties)
 
@@ -201,6 +219,7 @@ class Worker:
             every(LOOK_AGAIN, self._look_around, "the models that providers have are not looked up", self._rest),
             every(changes.SECONDS, self._look_at_files, "changed files of models and credentials are not read", sleep),
             self._books.keep(),
+            *self._labour.duties(),
         ]
         if self._place.lifeline is not None:
             duties.append(self._hold_on(self._place.lifeline))

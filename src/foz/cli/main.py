@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "run the gateway",
     "service": "run the gateway as a service of systemd",
     "tls": "make certificates for trying out TLS",
+    "worker": "work at jobs that gateways have accepted",
     "usage": "what was called, by whom, and what it cost",
 }
 

@@ -7,8 +7,11 @@ Somebody else's job is nobody's.
 """
 
 import logging
+import math
 import sys
 from collections.abc import AsyncIterator, Mapping
+
+from msgspec import Struct
 
 from foz.canon.fault import BadRequest, Fault, NoCapacity, NotFound
 from foz.canon.identity import parse, text
@@ -28,8 +31,16 @@ log = logging.getLogger("foz.jobs")
 
 LONGEST_KEY = 255
 MOST_PIECES = 1_000
+COUNT_SECONDS = 0.2
 LOOK = 15.0
 """Seconds after which a follower who heard nothing is given the chance to say that it is still there."""
+
+
+class _Count(Struct):
+    """How many wait in a lane, and when that was asked."""
+
+    at: float = -math.inf
+    waiting: int = 0
 
 
 class Jobs:
@@ -38,6 +49,7 @@ class Jobs:
     def __init__(self, house: House, workers: Workers | None = None) -> None:
         self._house = house
         self._workers = workers
+        self._counts = {place: _Count() for place in Placement}
 
     async def submit(self, turn: Turn, visit: Visit) -> Job:
         """Accepts a request as a job. Raises what stands against it."""
@@ -69,20 +81,29 @@ class Jobs:
             due=now,
         )
         accepted = await house.store.add(job, packed(visit))
-        if accepted.over or accepted.began is not None:
+        if accepted.id != job.id:  # it is durable, and never withdrawn now; who was first publishes it, or the sweeper
             return accepted
         try:
-            await house.queue.publish(accepted.lane, accepted.id)
+            await house.queue.publish(place, job.id)
         except Fault:
             await self._withdraw(job)
             raise
-        await house.store.published(accepted.id, now)
-        return accepted
+        await house.store.published(job.id, now)
+        self._counts[place].waiting += 1
+        return job
 
     async def _waiting(self, against: Mapping[Placement, Fault | None]) -> dict[Placement, int]:
         open_lanes = [place for place in Placement if against[place] is None]
-        found = {place: (await self._house.queue.lane(place)).waiting for place in open_lanes}
+        found = {place: await self._count(place) for place in open_lanes}
         return {place: found.get(place, sys.maxsize) for place in Placement}
+
+    async def _count(self, place: Placement) -> int:
+        """How many wait there: asked anew after a moment, and counted on in between."""
+        count, now = self._counts[place], self._house.clock.monotonic()
+        if now - count.at > COUNT_SECONDS:
+            count.at = now
+            count.waiting = (await self._house.queue.lane(place)).waiting
+        return count.waiting
 
     async def _withdraw(self, job: Job) -> None:
         try:
