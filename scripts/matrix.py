@@ -23,7 +23,7 @@ Each face in front of each provider, case by case, over real sockets: {count} ce
 * **left out**: an answer comes, without it.
 * **no words**: callers of this face have no way to say it.
 
-`upstream_...` are the provider's own refusals (by status), its silence, and a stream that is cut: each is told in the
+`upstream_...` are the provider's own refusals (by status), its silence, and an answer that is cut: each is told in the
 words of the face, and a stream that was cut never looks finished.
 """
 

@@ -3,7 +3,8 @@ Whether the ledger has exactly the tokens that the providers made: random calls 
 whole, streamed and hung up, several at once, held against what the fakes counted by themselves.
 
 Of an answer that ended the two are the same. Of one that was hung up the ledger has no less than what its caller got,
-and no more than what was made; it is marked as estimated, unless the provider's own count had already come.
+and no more than what was made; it is marked as estimated, unless the provider's own count had already come. The seed is
+printed; `FOZ_KILL_SEED` makes the same calls again.
 """
 
 import random

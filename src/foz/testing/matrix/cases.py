@@ -135,7 +135,9 @@ CASES = (
         for end, asked in (("", _HELLO), ("_stream", _STREAM))
     ),
     Case("upstream_timeout", _HELLO, (("hang", "0"),), heard=_ASKED, refused=0),
-    Case("upstream_cut", _LONG, (("cut", "24"),), heard=_ASKED, broken=True),
+    Case("upstream_timeout_stream", _STREAM, (("hang", "0"),), heard=_ASKED, refused=0),
+    Case("upstream_cut", _HELLO, (("cut", "0"),), heard=_ASKED, refused=502),
+    Case("upstream_cut_stream", _LONG, (("cut", "24"),), heard=_ASKED, broken=True),
 )  # fmt: skip
 """A case of a name that ends in `_stream` or `_in_pieces` is another way to see what stands before it."""
 

@@ -32,7 +32,7 @@ from foz.wire.http import Call, Headers
 HASTY = "hasty-"
 """In front of a provider's name: the same provider, with little patience."""
 _ROW = 'forwards = ["x-simulate-"]\nmodels = ""\n'
-_SOON = 'timeouts = {{ first_byte = "200ms" }}\n'
+_SOON = 'timeouts = {{ first_byte = "100ms" }}\n'
 
 
 class Voice(Struct, frozen=True):
