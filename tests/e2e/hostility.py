@@ -14,7 +14,7 @@ GONE = object()
 _ENDLESS = "@endless@"
 VALUES: tuple[object, ...] = (
     GONE, None, True, 0, -1, 1.5, 2**31, 2**63, 10**399, 1e308, float("nan"), _ENDLESS,
-    "", " \t", "\x00\x1b", "\ud800", "💥" * 300, "../../etc/passwd", "data:;base64,@@", "http://[::1",
+    "", " \t", "\x00\x1b", "\ud800", "💥" * 300, "../../etc/passwd", "file-foz../../foz.db", "data:;base64,@@", "http://[::1",
     [], {}, [None], [[]], ["", 5], {"": {"a": []}}, [{}] * 300,
 )  # fmt: skip
 
