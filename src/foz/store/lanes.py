@@ -55,8 +55,6 @@ class SqliteQueue:
         """Handed out and not answered."""
         self._again: dict[bytes, Placement] = {}
         """Published while they were out."""
-        self._hidden: dict[bytes, float] = {}
-        """Not to be handed out before a time."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._present: asyncio.Task[None] | None = None
         self._closed = False
@@ -79,7 +77,7 @@ class SqliteQueue:
             while (id := line.pop()) is not None:
                 if id not in self._out:
                     self._out.add(id)
-                    return SqliteDelivery(self, id)
+                    return SqliteDelivery(self, lane, id)
                 self._again[id] = lane
             await line.word((self._loop.time() if line.looking else line.looked) + POLL)
 
@@ -111,16 +109,16 @@ class SqliteQueue:
             name = self._name
             await self._writer.call(lambda connection: connection.execute(_SQL["absent"], (name,)).fetchall())
 
-    def answered(self, id: bytes, seconds: float = 0.0) -> None:
-        """It may be handed out again, after so long."""
+    def answered(self, place: Placement, id: bytes, seconds: float = 0.0) -> None:
+        """It may be handed out again, after so long where nobody publishes it."""
         self._out.discard(id)
         lane = self._again.pop(id, None)
         if self._closed:
             return
-        if seconds > 0:
-            self._hide(id, self._loop.time() + seconds)
-        elif lane is not None:
+        if lane is not None:
             self._offer(lane, id)
+        elif seconds > 0:
+            self._lines[place].hide(id, self._loop.time() + seconds)
 
     def _check(self) -> None:
         if self._closed:
@@ -129,43 +127,34 @@ class SqliteQueue:
     def _offer(self, lane: Placement, id: bytes) -> None:
         if id in self._out:
             self._again[id] = lane
-        elif id not in self._hidden:
+        else:
             self._lines[lane].push(id)
-
-    def _hide(self, id: bytes, until: float) -> None:
-        if len(self._hidden) < _MOST_HIDDEN:  # else it comes again too soon, and is refused again
-            self._hidden[id] = until
 
     def _look(self, lane: Placement) -> None:
         line = self._lines[lane]
         if not line.looking:
-            line.looking = True
-            line.looked = self._loop.time()
+            line.begin(self._loop.time())
             task = asyncio.ensure_future(self._found(lane))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _found(self, lane: Placement) -> None:
         line = self._lines[lane]
-        time = self._loop.time()
-        self._hidden = {id: until for id, until in self._hidden.items() if until > time}
-        now, most = self._now(), _LOOK + len(self._out) + len(self._hidden)
+        now, most = self._now(), _LOOK + len(self._out) + line.uncover(self._loop.time())
 
         def work(connection: apsw.Connection) -> tuple[list[Any], list[Any]]:
             values = (lane, now, most)
             lapsed, waiting = ([id for (id,) in connection.execute(_SQL[name], values)] for name in _NEXT)
             return lapsed, waiting
 
-        line.since = deque()
         try:
             lapsed, waiting = await self._lookups.ask(work)
-            barred = self._out.union(self._hidden)
-            line.restock([id for id in lapsed + waiting if id not in barred], more=most in {len(lapsed), len(waiting)})
+            found = [id for id in lapsed + waiting if id not in self._out]
+            line.restock(found, more=most in {len(lapsed), len(waiting)})
         except Fault as fault:
             if not self._closed:
                 log.warning("waiting jobs cannot be looked for now, and are looked for again: %s", fault.message)
         finally:
-            line.since = None
             line.looking = False
 
     def _show(self) -> None:
@@ -193,23 +182,24 @@ class SqliteQueue:
 class SqliteDelivery:
     """Implements `ports.jobs.Delivery`. How a job ended stands in the store: nothing needs to be said of it here."""
 
-    __slots__ = ("_queue", "id")
+    __slots__ = ("_lane", "_queue", "id")
 
-    def __init__(self, queue: SqliteQueue, id: bytes) -> None:
+    def __init__(self, queue: SqliteQueue, lane: Placement, id: bytes) -> None:
         self._queue = queue
+        self._lane = lane
         self.id = id
 
     async def done(self) -> None:
         """The row says the rest."""
-        self._queue.answered(self.id)
+        self._queue.answered(self._lane, self.id)
 
     async def later(self, seconds: float) -> None:
         """Not here before; where the row lets them, others may take it."""
-        self._queue.answered(self.id, seconds)
+        self._queue.answered(self._lane, self.id, seconds)
 
     async def dead(self) -> None:
         """The row says it."""
-        self._queue.answered(self.id)
+        self._queue.answered(self._lane, self.id)
 
 
 class _Line:
@@ -219,8 +209,11 @@ class _Line:
         self._ids: deque[bytes] = deque()
         self._known: set[bytes] = set()
         self._takers: deque[asyncio.Future[None]] = deque()
-        self.since: deque[bytes] | None = None
-        """What was published since a look began that is under way."""
+        self._published: list[bytes] = []
+        self._handed: set[bytes] = set()
+        """Published, and handed out, since the last look began: it does not know of either."""
+        self._hidden: dict[bytes, float] = {}
+        """Not to be handed out before a time of the loop, should a look bring them."""
         self.more = False
         """Whether the database has some that are not at hand."""
         self.looking = False
@@ -236,12 +229,16 @@ class _Line:
             return None
         id = self._ids.popleft()
         self._known.discard(id)
+        if self.looking:
+            self._handed.add(id)
         return id
 
     def push(self, id: bytes) -> None:
         """One more, behind all others: where there is no room, or older ones are not at hand, a look will bring it."""
-        if self.since is not None:
-            self.since.append(id)
+        self._hidden.pop(id, None)
+        if self.looking:
+            self._published.append(id)
+            self._handed.discard(id)
         if self.more or len(self._ids) >= MOST_AT_HAND:
             self.more = True
         elif id not in self._known:
@@ -249,14 +246,30 @@ class _Line:
             self._known.add(id)
         self._wake()
 
+    def hide(self, id: bytes, until: float) -> None:
+        """No look brings it before that time."""
+        if len(self._hidden) < _MOST_HIDDEN:  # else it comes too soon, and is refused again
+            self._hidden[id] = until
+
+    def uncover(self, time: float) -> int:
+        """Forgets what need not be hidden any more. How many are."""
+        self._hidden = {id: until for id, until in self._hidden.items() if until > time}
+        return len(self._hidden)
+
+    def begin(self, time: float) -> None:
+        """A look begins."""
+        self.looking, self.looked = True, time
+        self._published.clear()
+        self._handed.clear()
+
     def restock(self, found: Sequence[bytes], *, more: bool) -> None:
         """What a look brought, and what was published since it began."""
-        since, self.since = self.since or (), None
-        self._ids = deque(dict.fromkeys(found))
+        self._ids = deque(id for id in dict.fromkeys(found) if id not in self._handed and id not in self._hidden)
         self._known = set(self._ids)
-        self.more = more
-        for id in since:
-            self.push(id)
+        self.more, self.looking = more, False
+        for id in self._published:
+            if id not in self._handed:
+                self.push(id)
         for _ in range(min(len(self._ids), len(self._takers))):
             self._wake()
 
