@@ -93,6 +93,8 @@ class Model(Struct, frozen=True):
     version: str | None = None
     capabilities: tuple[str, ...] = ()
     """What it is said to be good for, in its operator's words; without any, what its targets can do is told."""
+    cache_ttl: float | None = None
+    """Seconds for which the answer to a request answers the same request; None: each is asked anew."""
 
 
 class Standing(Struct, frozen=True):

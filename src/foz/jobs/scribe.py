@@ -63,6 +63,9 @@ class Scribe:
     def abort(self) -> None:
         """The run tells why."""
 
+    def note(self, name: bytes, value: bytes) -> None:
+        """A log has no headers."""
+
     def feed_from(self, answer: UpstreamAnswer | None) -> None:
         """Whom to pause while the store does not keep up."""
         self._fed_by = answer

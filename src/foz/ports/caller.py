@@ -31,6 +31,10 @@ class Caller(Protocol):
         """Closes without the last chunk, so that what was sent does not look finished."""
         ...
 
+    def note(self, name: bytes, value: bytes) -> None:
+        """A header of the answer, said before it begins; lost where answers have none."""
+        ...
+
     def feed_from(self, answer: UpstreamAnswer | None) -> None:
         """Whom to pause while the caller does not keep up."""
         ...

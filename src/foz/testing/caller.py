@@ -14,6 +14,7 @@ class RecordedCaller:
         self.told: list[str] = []
         self.pieces: list[bytes] = []
         self.answer: bytes | None = None
+        self.noted: dict[bytes, bytes] = {}
         self.feeder: UpstreamAnswer | None = None
         self._width = width
         self._waiting = 0
@@ -64,6 +65,10 @@ class RecordedCaller:
     def abort(self) -> None:
         """The connection is closed."""
         self.told.append("abort")
+
+    def note(self, name: bytes, value: bytes) -> None:
+        """A header of the answer."""
+        self.noted[name] = value
 
     def feed_from(self, answer: UpstreamAnswer | None) -> None:
         """Remembers whom to pause."""

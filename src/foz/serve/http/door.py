@@ -331,7 +331,7 @@ class Door(HttpToolsProtocol):
         if route.method == "GET":
             exchange.bodiless = self.parser.get_method() == b"HEAD"
         if self.house.guard.origins:
-            exchange.cors = self.house.guard.cors(call.header(b"origin"))
+            exchange.beside = self.house.guard.cors(call.header(b"origin"))
         exchange.paused = self.flow.write_paused
         self._exchange = exchange
         serving = self._serve(exchange, found, call, id)

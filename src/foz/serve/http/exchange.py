@@ -23,7 +23,7 @@ class Exchange:
     """Writes one answer, whole or streamed, exactly once."""
 
     __slots__ = (
-        "_chunked", "_finished", "_head", "_transport", "bodiless", "cors", "fed_by", "keep_alive", "over", "paused",
+        "_chunked", "_finished", "_head", "_transport", "beside", "bodiless", "fed_by", "keep_alive", "over", "paused",
         "request_id", "route", "skin", "started", "task",
     )  # fmt: skip
 
@@ -40,7 +40,8 @@ class Exchange:
         self.request_id = request_id
         self.keep_alive = True
         self.bodiless = False
-        self.cors = b""
+        self.beside = b""
+        """Header lines beside the route's own: those for pages of other origins, and what was noted."""
         self.fed_by: UpstreamAnswer | None = None
         self.paused = False
         self.started = False
@@ -72,7 +73,7 @@ class Exchange:
             b"%s%sx-request-id: %s\r\ncontent-length: %d\r\n%s\r\n%s"
             % (
                 head,
-                self.cors,
+                self.beside,
                 self.request_id.encode("ascii"),
                 len(body),
                 b"" if self.keep_alive else _CLOSE,
@@ -88,7 +89,7 @@ class Exchange:
         self.started = True
         self._head = b"HTTP/1.1 200 OK\r\n%s%sx-request-id: %s\r\n%s%s\r\n" % (
             _lines(STREAM if self.route is None else self.route.stream),
-            self.cors,
+            self.beside,
             self.request_id.encode("ascii"),
             b"transfer-encoding: chunked\r\n" if self._chunked else b"",
             b"" if self.keep_alive else _CLOSE,
@@ -128,6 +129,10 @@ class Exchange:
         self.over = True
         self.fed_by = None
         self._finished(self)
+
+    def note(self, name: bytes, value: bytes) -> None:
+        """A header of the answer, said before it begins."""
+        self.beside += b"%s: %s\r\n" % (name, value)
 
     # -- keeping pace ------------------------------------------------------
 
