@@ -448,7 +448,7 @@ class Door(HttpToolsProtocol):
         exchange = Exchange(self.transport, skin, self.house.identities.new().hex(), _closed)
         exchange.keep_alive = False
         exchange.bodiless = bodiless
-        exchange.cors = self.house.guard.cors(self._named.get(b"origin"))
+        exchange.beside = self.house.guard.cors(self._named.get(b"origin"))
         reply = skin.encode_fault(fault, exchange.request_id)
         if allow:
             reply = type(reply)(reply.status, (*reply.headers, (b"allow", allow)), reply.body)
