@@ -159,6 +159,30 @@ def test_a_unit_can_be_printed_anywhere(machine: Machine) -> None:
     assert not machine.log.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
+@pytest.mark.parametrize(
+    ("words", "manager"),
+    [
+        (("--user",), ("--user",)),
+        (("--system", "--as", "daemon"), ()),
+        (("--system", "--as", "daemon", "--port", "443"), ()),
+    ],
+)
+def test_systemd_finds_nothing_wrong_with_what_is_installed(
+    machine: Machine, words: tuple[str, ...], manager: tuple[str, ...]
+) -> None:
+    """`systemd-analyze verify` has no word to say about the unit that the command makes, a user's and the machine's."""
+    said = machine.run("install", "--print", *words)
+    assert said.returncode == 0, said.stderr
+    path = machine.folder / "foz.service"
+    path.write_text(said.stdout)
+    environment = {**machine.environment, "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(machine.folder)}
+    command = ["systemd-analyze", *manager, "verify", str(path)]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (found.returncode, found.stdout + found.stderr) == (0, "")
+
+
 # The launchers.
 
 
