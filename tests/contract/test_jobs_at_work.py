@@ -337,7 +337,7 @@ def test_a_silent_worker_loses_its_job(ground: Ground) -> None:
 
 
 def test_one_key_is_one_job(ground: Ground) -> None:
-    """Fifty submissions with one key over two processes are one; another body is refused, other callers have their own."""
+    """Fifty submissions with one key are one; another body is refused, other callers have their own."""
 
     async def story(place: Ground, side: Side) -> None:
         other = await place.open()
