@@ -150,7 +150,8 @@ async def main() -> None:
             await measure(data, callers, workers, asked.jobs if callers > 1 else asked.jobs // 4)
         _fill(data, asked.kept)
         print(f"with {asked.kept:,} jobs more:")
-        await measure(data, 64, 64, asked.jobs)
+        for callers in (16, 64):
+            await measure(data, callers, callers, asked.jobs)
 
 
 if __name__ == "__main__":

@@ -45,16 +45,17 @@ class _Waiter:
 class Watch:
     """All who wait, in one process. `look` says how jobs stand; those it does not name are not there."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, limit: int = MOST_WAITING) -> None:
         self._look = look
+        self._limit = limit
         self._waiters: dict[bytes, list[_Waiter]] = {}
         self._count = 0
         self._looking: asyncio.Task[None] | None = None
 
     async def wait(self, seen: Job, after: Mark, seconds: float) -> None:
         """Until the job does not stand as it was seen, or there is more after the mark; or so long."""
-        if self._count >= MOST_WAITING:
-            raise NoCapacity(f"{MOST_WAITING:,} callers wait for jobs already; ask again later.", retry_after=1)
+        if self._count >= self._limit:
+            raise NoCapacity(f"{self._limit:,} callers wait for jobs already; ask again later.", retry_after=1)
         waiter = _Waiter(seen, after, asyncio.get_running_loop().create_future())
         waiters = self._waiters.setdefault(seen.id, [])
         waiters.append(waiter)
