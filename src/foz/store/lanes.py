@@ -5,7 +5,9 @@ What is published here goes straight to whoever takes here, without a look at th
 has come due and what was left by those who held it is found by looking: when little is at hand of much that waits, and
 every POLL seconds in any case, so that no job waits behind those of this process for ever. A look brings the oldest of
 the lane, first of all what was left by others; what is at hand is then what it brought and what was published since.
-Each id is in one pair of hands at a time in this process; between processes the claim decides.
+Each id is in one pair of hands at a time in this process; between processes the claim decides. So that they do not all
+reach for the same ids, each begins with those that fall to it by chance: two processes that took up a backlog in the
+same order made a vain claim for every job; this way it is one for ten or more.
 
 Whoever takes from a lane says so in a row of its own, which is believed for a while.
 """
@@ -142,15 +144,19 @@ class SqliteQueue:
         line = self._lines[lane]
         now, most = self._now(), _LOOK + len(self._out) + line.uncover(self._loop.time())
 
-        def work(connection: apsw.Connection) -> tuple[list[Any], list[Any]]:
+        def work(connection: apsw.Connection) -> tuple[list[Any], list[Any], list[Any]]:
             values = (lane, now, most)
             lapsed, waiting = ([id for (id,) in connection.execute(_SQL[name], values)] for name in _NEXT)
-            return lapsed, waiting
+            return lapsed, waiting, [name for (name,) in connection.execute(_SQL["names"], values[:2])]
 
         try:
-            lapsed, waiting = await self._lookups.ask(work)
+            lapsed, waiting, names = await self._lookups.ask(work)
             found = [id for id in lapsed + waiting if id not in self._out]
-            line.restock(found, more=most in {len(lapsed), len(waiting)})
+            more = most in {len(lapsed), len(waiting)}
+            if len(names) > 1 and self._name in names:
+                ours = [id for id in found if id[-1] % len(names) == names.index(self._name)]
+                found = ours if ours and more else list(dict.fromkeys(ours + found))
+            line.restock(found, more=more)
         except Fault as fault:
             if not self._closed:
                 log.warning("waiting jobs cannot be looked for now, and are looked for again: %s", fault.message)

@@ -285,3 +285,28 @@ def test_so_many_may_wait_for_jobs() -> None:
         await asyncio.gather(last, *waiting[1:])
 
     asyncio.run(story())
+
+
+def test_two_processes_do_not_reach_for_the_same_jobs(tmp_path: Path) -> None:
+    """Of a long backlog two processes that both take are given different jobs; one that goes on alone is given all."""
+
+    async def story(house: House) -> None:
+        other = House(tmp_path)
+        try:
+            sides = (house, other)
+            taking = [asyncio.ensure_future(side.queue.take(GPU)) for side in sides]
+            async with asyncio.timeout(SOON):
+                while (await house.queue.lane(GPU)).workers != len(sides):  # noqa: ASYNC110 - rows are looked for
+                    await asyncio.sleep(0.01)
+            for side, task in zip(sides, taking, strict=True):
+                task.cancel()
+                await side.store.listed(None, 1)  # no look is under way any more
+            jobs = await asyncio.gather(*(house.store.add(job(lane=GPU), b"") for _ in range(1_200)))
+            got = [{(await side.queue.take(GPU)).id for _ in range(100)} for side in sides]
+            assert not got[0] & got[1]
+            rest = {(await house.queue.take(GPU)).id for _ in range(len(jobs) - 100)}
+            assert got[0] | rest == {one.id for one in jobs}
+        finally:
+            await other.close()
+
+    run(story, tmp_path)

@@ -126,6 +126,9 @@ SELECT waiting FROM job_lanes WHERE lane = ?;
 -- name: workers
 SELECT count(*) FROM job_workers WHERE lane = ? AND until > ?;
 
+-- name: names
+SELECT process FROM job_workers WHERE lane = ? AND until > ? ORDER BY process;
+
 -- name: present
 INSERT INTO job_workers (process, lane, until) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET until = excluded.until;
 
