@@ -110,11 +110,13 @@ class Lives(RuleBasedStateMachine):
         expected = self.model.claim(id, self.now, until)
         assert self.does(side, lambda store: store.claim(id, self.now, until)) == expected
 
-    @rule(side=SIDES, place=PLACES, off=EPOCHS, other=PLACES, otherwise=EPOCHS)
-    def renew(self, side: int, place: int, off: int, other: int, otherwise: int) -> None:
+    @rule(
+        side=SIDES, place=PLACES, off=EPOCHS, other=PLACES, otherwise=EPOCHS, lease=st.sampled_from([LEASE, LEASE // 4])
+    )  # fmt: skip
+    def renew(self, side: int, place: int, off: int, other: int, otherwise: int, lease: int) -> None:
         ids = {self.pick(place): off, self.pick(other): otherwise}
         held = [(id, self.epoch(id, far)) for id, far in ids.items()]
-        until = self.now + LEASE
+        until = self.now + lease
         lost = {id for id, epoch in held if not self.model.renew(id, epoch, until)}
         assert set(self.does(side, lambda store: store.renew(held, until))) == lost
 

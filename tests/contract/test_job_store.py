@@ -155,6 +155,7 @@ def test_a_lease_is_extended(ground: Ground) -> None:
         until = NOW + 3 * LEASE
         assert set(await store.renew(asked, until)) == {id for id, _ in asked[1:]}
         assert [await store.find(id) for id, _ in asked[1:]] == before
+        assert await store.renew([(held.id, 1)], until - LEASE) == []  # one that comes late shortens nothing
         assert isinstance(await store.claim(held.id, until - 1, until), Job)
         assert isinstance(await store.claim(held.id, until, until + LEASE), Claim)
         assert await store.renew([(held.id, 1)], until + 9 * LEASE) == [held.id]
