@@ -10,6 +10,7 @@ import pytest
 from foz.canon.fault import Draining, NoCapacity
 from foz.canon.job import START, JobEnd, JobState, Mark
 from foz.canon.model import Placement
+from foz.ports.jobs import RESULT_TTL
 from foz.store.database import connect, connect_reader, prepare
 from foz.store.disk import Disk
 from foz.store.jobs import SqliteJobs
@@ -138,11 +139,56 @@ def test_more_than_there_is_room_for_comes_in_order(tmp_path: Path) -> None:
             got.append(delivery.id)
             await claimed(house.store, delivery.id, real_now())
             await delivery.done()
-            if len(got) == 100:
+            if len(got) == MOST_AT_HAND + 100:
                 late = [await house.store.add(job(), b"") for _ in range(10)]
                 for one in late:
                     await house.queue.publish(API, one.id)
         assert got == [one.id for one in (*jobs, *late)]
+
+    run(story, tmp_path)
+
+
+async def turns() -> None:
+    """Some turns of the loop: too few for a look."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_a_word_that_reaches_a_taker_who_leaves_is_passed_on(tmp_path: Path) -> None:
+    """Where the taker that was told of a job is cancelled at once, the next one has it without a look."""
+
+    async def story(house: House) -> None:
+        leaving, staying = [asyncio.ensure_future(house.queue.take(API)) for _ in range(2)]
+        await house.store.listed(None, 1)  # the first look is over
+        await house.queue.publish(API, bytes(16))
+        leaving.cancel()
+        await turns()
+        assert leaving.cancelled()
+        assert (await staying).id == bytes(16)
+
+    run(story, tmp_path)
+
+
+def test_what_is_published_while_it_is_out_comes_when_it_is_answered(tmp_path: Path) -> None:
+    """An id that is published in either lane while somebody holds it is handed out once that one answers, at once."""
+
+    async def story(house: House) -> None:
+        one, queue = bytes(16), house.queue
+        await queue.publish(GPU, one)
+        await queue.publish(API, one)
+        delivery = await queue.take(GPU)
+        taking = asyncio.ensure_future(queue.take(API))
+        await house.store.listed(None, 1)
+        await turns()
+        assert not taking.done()
+        await delivery.done()
+        await turns()
+        assert taking.done()
+        await queue.publish(API, one)
+        await taking.result().later(60)
+        again = asyncio.ensure_future(queue.take(API))
+        await turns()
+        assert again.done()
 
     run(story, tmp_path)
 
@@ -308,5 +354,37 @@ def test_two_processes_do_not_reach_for_the_same_jobs(tmp_path: Path) -> None:
             assert got[0] | rest == {one.id for one in jobs}
         finally:
             await other.close()
+
+    run(story, tmp_path)
+
+
+def test_a_lane_is_counted_exactly(tmp_path: Path) -> None:
+    """After every kind of step the lanes count what waits in them: no more and no less, down to nothing."""
+
+    async def story(house: House) -> None:
+        store = house.store
+
+        async def counted(gpu: int, api: int) -> None:
+            assert ((await house.queue.lane(GPU)).waiting, (await house.queue.lane(API)).waiting) == (gpu, api)
+
+        first, second, third = [await store.add(job(lane=lane), b"") for lane in (GPU, GPU, API)]
+        await counted(2, 1)
+        await claimed(store, first.id)
+        await counted(1, 1)
+        await store.put_back(first.id, 1, API, NOW, counts=False)
+        await counted(1, 2)
+        await store.cancel(second.id, NOW)
+        await counted(0, 2)
+        await store.withdraw(third.id)
+        await counted(0, 1)
+        await claimed(store, first.id)
+        await store.claim(first.id, NOW + LEASE, NOW + 2 * LEASE)
+        await store.end(first.id, 3, JobEnd(JobState.FAILED, NOW))
+        await counted(0, 0)
+        await store.revive(first.id, NOW)
+        await counted(0, 1)
+        await store.cancel(first.id, NOW)
+        await store.forget(NOW + RESULT_TTL)
+        await counted(0, 0)
 
     run(story, tmp_path)
