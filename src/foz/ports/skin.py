@@ -32,6 +32,15 @@ STREAM: Headers = (
 """An event stream that no proxy on the way keeps back."""
 
 
+class Query(Struct, frozen=True):
+    """A field of the query that a path reads."""
+
+    name: str
+    description: str
+    words: tuple[str, ...] = ()
+    """Those that it takes, the first by default, where it takes no others."""
+
+
 class Route(Struct, frozen=True):
     """One path of one skin. `{model}` in a path takes the rest, slashes and all."""
 
@@ -49,6 +58,8 @@ class Route(Struct, frozen=True):
     streams: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     """Names of request headers that this skin reads, with a sentence on each, for the reference."""
+    queries: tuple[Query, ...] = ()
+    """What of the query this skin reads, for the reference."""
     answer: bytes | None = None
     """A whole answer's body, as JSON or text, for the reference."""
     accepts: tuple[bytes, ...] = (JSON,)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from foz.ports.skin import FORM, JSON, Route
+from foz.ports.skin import FORM, JSON, Query, Route
 from foz.serve.http.routes import PARAMETER, Table
 from foz.wire.http import Headers
 
@@ -34,12 +34,15 @@ REQUEST_ID = (
     "X-Request-Id",
     "Your own id of the call, at most 128 letters, digits and `._:/+=-`, else a new one. Ledger and provider know it.",
 )
+ACCEPTED = "It has become a job, which `Location` tells of."
 ANSWERED = {
+    "Location": "Where the job's answer will be.",
     "X-Request-Id": "The id under which the ledger knows the call.",
     "Retry-After": "Where it is known: whole seconds after which to ask again.",
     "Retry-After-Ms": "The same in milliseconds.",
     "X-Should-Retry": "`false` where asking again at once is of no use.",
 }
+FAULTY = [name for name in ANSWERED if name != "Location"]
 _PREFIXES = ("#/components/schemas/", "#/$defs/", "#/definitions/")
 
 
@@ -104,7 +107,16 @@ def _parameters(route: Route) -> list[Tree]:
         }
         for name in PARAMETER.findall(route.path)
     ]
-    return [*named, *(_header(*header) for header in (*route.headers, REQUEST_ID))]
+    asked = [
+        {"name": one.name, "in": "query", "schema": _words(one), "description": one.description}
+        for one in route.queries
+    ]
+    return [*named, *asked, *(_header(*header) for header in (*route.headers, REQUEST_ID))]
+
+
+def _words(query: Query) -> Tree:
+    words = list(query.words)
+    return {"type": "string", "enum": words, "default": words[0]} if words else {"type": "string"}
 
 
 def _kind(headers: Headers) -> str:
@@ -128,11 +140,15 @@ def _answers(table: Table, route: Route) -> Tree:
     if route.streams:
         piecewise = "The answer in pieces as they come, where a stream is asked for."
         content.setdefault(_kind(route.stream), {"schema": {"type": "string", "description": piecewise}})
-    failed: Tree = {"description": "What went wrong, in this API's words.", "headers": _told(ANSWERED)}
+    failed: Tree = {"description": "What went wrong, in this API's words.", "headers": _told(FAULTY)}
     if ERROR in table.schemas[route.skin]:
         failed["content"] = {"application/json": {"schema": _reference(table, route, ERROR)}}
     answered = {"description": "The answer.", "headers": _told(["X-Request-Id"]), "content": content}
-    return {"200": answered, "4XX": failed, "5XX": failed}
+    accepted = {"description": ACCEPTED, "headers": _told(["X-Request-Id", "Location"])}
+    if route.deferred:
+        return {"202": {**accepted, "content": content}, "4XX": failed, "5XX": failed}
+    later = {} if route.accepted is None else {"202": accepted}
+    return {"200": answered, **later, "4XX": failed, "5XX": failed}
 
 
 def _operation(table: Table, route: Route) -> Tree:
