@@ -34,7 +34,7 @@ MAY_BE_BARE = {"/genai/{agent}/session"}
 """A body may be left out."""
 NAMES = {"/genai/{model}/chat": {"model": "my-agent"}}
 """What stands in a path, where it is not what stands there everywhere."""
-USUAL = {"agent": "my-agent", "id": "file-foz0"}
+USUAL = {"agent": "my-agent", "id": "file-foz0", "job_id": "550e8400-e29b-41d4-a716-446655440000"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Operation:
     accepts: tuple[bytes, ...] = ()
     sample: Any = None
     schema: str | None = None
+    well: int = 200
+    """The status of a good answer."""
 
     @override
     def __str__(self) -> str:
@@ -71,9 +73,12 @@ def _operations() -> Iterator[Operation]:
         if sample is not None:
             sample |= {name: "delta" for name in ("model", "agent") if name in sample and route.skin != "oci_proxy"}
         accepts = route.accepts if route.method == "POST" else ()
-        yield Operation(route.method, route.path, route.skin, accepts, sample, route.request_schema)
+        well = 202 if route.deferred else 200
+        if route.deferred and sample is not None:  # or all that differs would be a key that is used twice
+            sample.pop("idempotency_key", None)
+        yield Operation(route.method, route.path, route.skin, accepts, sample, route.request_schema, well)
     nothing = cast("Any", None)
-    desk = Desk(nothing, nothing, nothing, nothing, files=cast("Any", object()))
+    desk = Desk(nothing, nothing, nothing, nothing, files=cast("Any", object()), jobs=cast("Any", object()))
     for made in (face.router(desk) for face in FACES if face.router is not None):
         for own in made.routes:
             assert isinstance(own, APIRoute)

@@ -68,6 +68,13 @@ base_url = "http://127.0.0.1:{face}"
 [[model]]
 name = "delta"
 targets = ["far/hidden"]
+
+[nemotron]
+model = "delta"
+
+[jobs]  # they wait, so that no upstream hears of one while something else is refused
+gpu_workers = 0
+api_workers = 0
 """
 )
 
@@ -203,7 +210,7 @@ def test_a_good_body_is_answered(gateway: House, one: Operation) -> None:
     with gateway.gateway.connect() as connection:
         reply = connection.call("POST", one.at(), encode(one.sample), BEARER)
 
-    assert reply.status == 200, reply.body
+    assert reply.status == one.well, reply.body
 
 
 # Bodies.
@@ -347,9 +354,10 @@ def test_a_hostile_name_in_a_path_is_unknown(house: House, one: Operation) -> No
         house.attack(one, request(one.method, one.at(**{name: "a" * 70_000}), body, BEARER), (name, "long"), 431)
 
 
-RANGES = {"/api/v1/admin/dashboard": 1000, "/v1/files": 10_000, "/genai/{model}/v1/files": 10_000}
+RANGES = {"/api/v1/admin/dashboard": 1000, "/v1/files": 10_000, "/genai/{model}/v1/files": 10_000, "/chat/jobs": 100}
 """The paths that have a `limit`, and how far it goes."""
-WORDS = ("limit", "after", "order", "purpose", "cursor", "from", "to", "project", "process_id", "user_key", "model")
+WORDS = ("limit", "after", "order", "purpose", "cursor", "from", "to", "project", "process_id", "user_key", "model",
+         "wait", "before", "mode")  # fmt: skip
 
 
 @pytest.mark.parametrize("one", READ, ids=str)
@@ -419,4 +427,4 @@ def test_a_key_that_is_none_is_refused(house: House, one: Operation) -> None:
 def test_after_all_of_it_a_good_body_is_answered(gateway: House, one: Operation) -> None:
     """No attack before this one has broken the gateway, a connection to an upstream or a breaker."""
     with gateway.gateway.connect() as connection:
-        assert connection.call("POST", one.at(), encode(one.sample), BEARER).status == 200
+        assert connection.call("POST", one.at(), encode(one.sample), BEARER).status == one.well

@@ -104,11 +104,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 class Reader:
     """Somebody who reads /docs and tries out what is there."""
 
-    def __init__(self, page: Page, document: dict[str, Any], file: Path) -> None:
+    def __init__(self, page: Page, document: dict[str, Any], file: Path, jobs: dict[str, str]) -> None:
         self.page = page
         self._document = document
         self._file = file
         self._made: dict[str, str] = {}
+        self._jobs = jobs
+        """Jobs that are over, by the path that they were asked at."""
 
     def click(self, element: str) -> None:
         """As soon as it is there."""
@@ -133,6 +135,8 @@ class Reader:
             value = AGENT if _AGENTS.fullmatch(case.path) else MODEL
             if name == "id":
                 value = self._made.get(case.path.partition("/{id}")[0], MODEL)
+            elif name == "job_id":
+                value = next(job for root, job in self._jobs.items() if case.path.startswith(root))
             self.put(case.find(f"tr[data-param-name={name}] input"), value)
         if case.media is None:
             return []
@@ -196,18 +200,35 @@ def unlike(example: object, shown: object, where: str) -> list[str]:
     return [] if alike else [f"{where} is {shown!r}, not like {example!r}"]
 
 
+def _job(gateway: Served, path: str, body: dict[str, Any]) -> str:
+    """A job that is over."""
+    with gateway.connect() as connection:
+        reply = connection.call("POST", path, msgspec.json.encode(body), ((b"prefer", b"respond-async"),))
+        place = (reply.header(b"location") or b"").decode()
+
+        def over() -> bool:
+            found = connection.call("GET", place)
+            return found.status == 200 and b'"result":null' not in found.body
+
+        gateway.wait_for(over, "the job's end")
+    return place.rpartition("/")[2]
+
+
 def test_every_operation_can_be_tried(browser: Browser, gateway: Served, tmp_path: Path) -> None:
     """/docs shows every operation; each, executed with the example that it shows, shows the documented answer."""
     with gateway.connect() as connection:
         document = msgspec.json.decode(connection.call("GET", "/openapi.json").body)
     file = tmp_path / "rios.txt"
     file.write_text(FILE)
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "Onde os rios terminam?"}]}
+    chats = "/v1/chat/completions"
+    jobs = {"/chat": _job(gateway, "/chat", {"message": "Olá"}), chats: _job(gateway, chats, asked)}
     every = cases(document)
     operations = {case.block for case in every}
     with browser.page() as page:
         page.open(f"{gateway.url}/docs")
         page.wait_for(f"document.querySelectorAll('.opblock').length === {len(operations)}")
-        reader = Reader(page, document, file)
+        reader = Reader(page, document, file, jobs)
         wrong = {case.name: found for case in every if (found := reader.tried(case))}
 
         assert not wrong, json.dumps(wrong, indent=2, ensure_ascii=False)

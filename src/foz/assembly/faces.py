@@ -12,9 +12,10 @@ from msgspec import Struct
 from foz.config.settings import Settings
 from foz.ports.skin import Skin
 from foz.serve.http.desk import Desk
-from foz.serve.http.faces import files, model_api, oci_proxy, ollama_host
+from foz.serve.http.faces import model_api, nemotron, oci_proxy, ollama_host, openai
 from foz.skins.hf_chat.skin import HfChatSkin
 from foz.skins.model_api.skin import ModelApiSkin
+from foz.skins.nemotron.skin import NemotronSkin
 from foz.skins.oci_proxy.names import AnyName, Names
 from foz.skins.oci_proxy.skin import OciProxySkin
 from foz.skins.ollama_host.skin import OllamaHostSkin
@@ -28,11 +29,16 @@ class Face(Struct, frozen=True):
     router: Callable[[Desk], APIRouter] | None = None
 
 
+def _nemotron(model: str) -> Face:
+    return Face(NemotronSkin(model), lambda desk: nemotron.router(desk, model))
+
+
 FACES: tuple[Callable[[Settings], Face], ...] = (
-    lambda _: Face(OpenAISkin(), files.router),
+    lambda _: Face(OpenAISkin(), openai.router),
     lambda _: Face(ModelApiSkin(), model_api.router),
     lambda _: Face(HfChatSkin()),
     lambda _: Face(OllamaHostSkin(), ollama_host.router),
+    lambda settings: _nemotron(settings.nemotron.model),
 )
 """All skins. The first one's words are the house's own, for paths that are nobody's."""
 

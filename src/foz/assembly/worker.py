@@ -49,6 +49,7 @@ from foz.serve.http.server import HttpServer
 from foz.store.reader import SqliteReports
 from foz.telemetry.exposition import Exposition
 from foz.telemetry.metrics import Counts
+from foz.telemetry.nvml import NvmlDevices
 from foz.telemetry.siblings import SECONDS, Siblings
 from foz.wire.http import Call
 
@@ -176,6 +177,7 @@ class Worker:
             self._clock,
             self._books.files,
             self._labour.jobs,
+            NvmlDevices(),
         )
         routers = [face.router(desk) for face in every_face if face.router is not None]
         server = settings.server

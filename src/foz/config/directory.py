@@ -17,15 +17,18 @@ from foz.config.genai import Bound
 from foz.config.rows import HigherPrice, ModelRow, PriceRow, TargetFields
 from foz.config.sections import Written
 from foz.config.settings import Settings
-from foz.gateway.resolve import Cast, Listing, Snapshot
+from foz.gateway.resolve import Cast, Gathered, Listing, Snapshot
 from foz.ledger.price import Row, Table, built_in, rates
 from foz.ports.line import Line
 from foz.providers import naming
 from foz.providers.catalog import SIMULATED, SIMULATED_AGENT
 from foz.providers.profile import profile
+from foz.skins.nemotron.skin import MODEL
 
 KEPT = 8_192
 """Targets remembered while discoveries come in: each makes the list of models anew."""
+NVIDIA, NEMOTRON = "nvidia", "nvidia/llama-3.3-nemotron-super-49b-v1.5"
+"""What is bought where a Nemotron is asked for and none is run here."""
 SIMULATED_MODEL = Model(
     name=SIMULATED,
     targets=(),
@@ -149,6 +152,13 @@ def listed(settings: Settings, cast: Cast) -> tuple[Model, ...]:
     )
 
 
+def nemotron(settings: Settings, cast: Cast, stand_in: Target | None) -> Gathered:
+    """What answers to the name `nemotron` where no `[[model]]` is called so."""
+    known = {one.name for one in settings.providers}
+    bought = (cast(NVIDIA, NEMOTRON),) if NVIDIA in known else ()
+    return Gathered(MODEL, MODEL, bought, stand_in)
+
+
 def unconfigured(settings: Settings, day: str) -> Callable[[str], str | None]:
     """
     Whose a name is, among the providers that are off: by its prefix, else by whom the built-in prices know it from.
@@ -170,13 +180,17 @@ def listing(settings: Settings, cast: Cast, day: str) -> Listing:
     states = {one.name: one.state for one in settings.providers}
     simulated = cast(SIMULATED, SIMULATED)
     models = configured(settings, cast) + listed(settings, cast)
+    ready = any(state == "ready" for name, state in states.items() if name != SIMULATED)
+    family = nemotron(settings, cast, None if ready and not settings.test_mode else simulated)
     if settings.test_mode:
-        return Listing(models, everything=simulated, apart=frozenset({SIMULATED_AGENT}))
+        return Listing(models, gathered=family, everything=simulated, apart=frozenset({SIMULATED_AGENT}))
     sources = {one.name: partial(naming.known, one.row) for one in settings.providers}
     fallback = None
     if states.get(SIMULATED) != "off":
         fallback = msgspec.structs.replace(SIMULATED_MODEL, targets=(simulated,))
-    return Listing(models, fallback=fallback, unconfigured=unconfigured(settings, day), sources=sources)
+    return Listing(
+        models, gathered=family, fallback=fallback, unconfigured=unconfigured(settings, day), sources=sources
+    )
 
 
 def snapshot(settings: Settings, lines: Mapping[str, Line], day: str) -> Snapshot:

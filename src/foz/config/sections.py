@@ -17,7 +17,8 @@ from foz.canon.model import Placement
 from foz.config import address
 from foz.config.address import Address
 from foz.config.amounts import Names, Seconds, Size, Whole, expected
-from foz.config.rows import ModelRow, PriceRow, ProviderSettings
+from foz.config.rows import ModelRow, Name, PriceRow, ProviderSettings
+from foz.skins.nemotron.skin import MODEL
 
 SkinName = Literal[
     "openai",
@@ -256,6 +257,16 @@ class Scale(Section):
         return self.redis_url is not None
 
 
+class Nemotron(Section):
+    """The Nemotron Chat API."""
+
+    model: Name = Field(
+        default=MODEL,
+        description="The model that answers where a request names none. `nemotron` is, unless you name a model so: "
+        "each model called so that you run yourself, then NVIDIA's.",
+    )
+
+
 class Timeouts(Section):
     """How long to wait for providers. A `[[provider]]` may have its own `timeouts`."""
 
@@ -351,6 +362,7 @@ class Written(Section):
     files: Files = Files()
     jobs: Jobs = Jobs()
     scale: Scale = Scale()
+    nemotron: Nemotron = Nemotron()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     breaker: Breaker = Breaker()

@@ -19,16 +19,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from foz.canon.model import Model, Target
+from foz.canon.model import Model, Placement, Target
 from foz.gateway.likeness import Likeness
 from foz.ports.line import Line
 
 LONGEST = 256
 MOST_DISCOVERED = 20_000
 """Models of one provider that are kept."""
+MOST_OWN = 32
+"""Models of a family that stand behind its name."""
 _KEPT = 1_024
 
 Cast = Callable[[str, str], Target]
@@ -42,11 +43,26 @@ def _nobody(_: str) -> str | None:
     return None
 
 
+class Gathered(Struct, frozen=True):
+    """
+    A name for whatever is of a family: all that we serve ourselves and that is called so, then what is bought. It is a
+    public name while any of that may be asked.
+    """
+
+    name: str
+    family: str
+    """A word in the names of its models, in small letters."""
+    bought: tuple[Target, ...] = ()
+    stand_in: Target | None = None
+    """Who answers to it, in both placements, while there is nothing else at all."""
+
+
 class Listing(Struct, frozen=True):
     """What a snapshot is made of, besides its lines."""
 
     configured: tuple[Model, ...] = ()
     """The models of the settings."""
+    gathered: Gathered | None = None
     discovered: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """What each provider says that it has."""
     everything: Target | None = None
@@ -66,9 +82,23 @@ def _fit(names: Iterable[str]) -> Iterator[str]:
     return (name for name in names if 0 < len(name) <= LONGEST and name.isprintable() and name == name.strip())
 
 
+def _gathered(listing: Listing, cast: Cast) -> Model | None:
+    """The model of a family, with what there is of it now."""
+    family = listing.gathered
+    if family is None:
+        return None
+    called = [(one, name) for one, names in listing.discovered for name in names if family.family in name.lower()]
+    own = [target for target in (cast(*pair) for pair in called) if target.placement is Placement.GPU]
+    ranked = [structs.replace(target, rank=rank) for rank, target in enumerate((*own[:MOST_OWN], *family.bought))]
+    return Model(family.name, tuple(ranked))
+
+
 def _public(listing: Listing, cast: Cast) -> dict[str, Model]:
     """All public models by their names, in the order of names."""
     found = {model.name: model for model in listing.configured}
+    gathered = _gathered(listing, cast)
+    if gathered is not None and listing.everything is None and not all(one.barred for one in gathered.targets):
+        found.setdefault(gathered.name, gathered)
     counts = Counter(name for _, names in listing.discovered for name in names)
     doubled: list[tuple[str, str]] = []
     for provider, names in listing.discovered:
@@ -108,7 +138,7 @@ class Snapshot:
         models = {
             name: model
             if any(one.provider in apart for one in model.targets)
-            else msgspec.structs.replace(model, targets=(target,))
+            else structs.replace(model, targets=(target,))
             for name, model in self._models.items()
         }
         return dict(sorted({own.name: own, **models}.items()))
@@ -136,7 +166,9 @@ class Snapshot:
         """A model that is not listed but may be named."""
         if len(name) > LONGEST:
             return None
-        everything, fallback = self._listing.everything, self._listing.fallback
+        everything, fallback, gathered = self._listing.everything, self._listing.fallback, self._listing.gathered
+        if gathered is not None and name == gathered.name:
+            return self._of_nobody(gathered)
         provider, _, rest = name.partition("/")
         if everything is not None and not (rest and provider in self._listing.apart):
             model = Model(name, (everything,))
@@ -150,6 +182,15 @@ class Snapshot:
             self._passing.clear()
         self._passing[name] = model
         return model
+
+    def _of_nobody(self, family: Gathered) -> Model:
+        """The model of a family of which there is none: its stand-in's, or one that says what is missing."""
+        target, fallback = family.stand_in, self._listing.fallback
+        others = self._models.keys() - {"" if fallback is None else fallback.name}
+        if target is None or (others and self._listing.everything is None):
+            return _gathered(self._listing, self._cast) or Model(family.name, ())
+        both = [structs.replace(target, placement=place, rank=rank) for rank, place in enumerate(Placement)]
+        return Model(family.name, tuple(both))
 
     def closest(self, name: str) -> Sequence[str]:
         """Up to three public names like this one."""
@@ -185,4 +226,4 @@ class Snapshot:
         kept = tuple(dict.fromkeys(islice(_fit(names), MOST_DISCOVERED)))
         others = tuple(pair for pair in self._listing.discovered if pair[0] != provider)
         discovered = tuple(sorted((*others, (provider, kept))))
-        return Snapshot(msgspec.structs.replace(self._listing, discovered=discovered), self._lines, self._cast)
+        return Snapshot(structs.replace(self._listing, discovered=discovered), self._lines, self._cast)

@@ -9,7 +9,7 @@ Somebody else's job is nobody's.
 import logging
 import math
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from msgspec import Struct
 
@@ -149,7 +149,7 @@ class Jobs:
             self._workers.stop_work(job.id)
         return cancelled or job
 
-    async def follow(self, principal: Principal, id: str, after: Mark = START) -> AsyncIterator[Piece | Job | None]:
+    async def follow(self, principal: Principal, id: str, after: Mark = START) -> AsyncGenerator[Piece | Job | None]:
         """
         The pieces of one's own job after a mark, as they come; a Job at the beginning and each time it stands otherwise
         than before (it was claimed, maybe anew under the next epoch; it ended, which comes last); None where nothing

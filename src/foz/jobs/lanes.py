@@ -10,6 +10,8 @@ Where a job waits, and where it goes after a run that failed. Pure.
 from msgspec import Struct
 
 from foz.canon.fault import (
+    LEAVES,
+    Bug,
     CallerFault,
     Cut,
     Down,
@@ -107,3 +109,10 @@ def worn(job: Job) -> Trouble:
 def trouble(fault: Fault) -> Trouble:
     """A fault in words that can be kept."""
     return Trouble(fault.code, fault.message[:MOST_TOLD], fault.status)
+
+
+def fault_of(job: Job) -> Fault:
+    """What a job failed of, as a fault again."""
+    found = job.trouble or Trouble("bug", "Nobody knows why this job failed.")
+    leaf = next((leaf for leaf in LEAVES if leaf.code == found.code), Bug)
+    return leaf(found.message, status=found.status, vendor_code=None if leaf.code == found.code else found.code)

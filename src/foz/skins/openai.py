@@ -9,6 +9,7 @@ from foz.canon.fault import Fault
 from foz.canon.model import Model
 from foz.canon.request import Attribution
 from foz.dialects.openai import reference
+from foz.dialects.openai.deferred import KEY, PREFERENCE, say_accepted
 from foz.dialects.openai.faults import encode_fault
 from foz.dialects.openai.frames import DIALECT
 from foz.dialects.openai.reference import ModelCard, ModelList
@@ -34,7 +35,8 @@ ROUTES: tuple[Route, ...] = (
         "ChatCompletion",
         b'{"model": "simulated", "messages": [{"role": "user", "content": "Where do rivers end?"}]}',
         streams=True,
-        headers=HEADERS,
+        headers=(*HEADERS, PREFERENCE, KEY),
+        accepted=say_accepted,
     ),
     Route(
         "POST",

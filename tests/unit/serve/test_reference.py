@@ -31,6 +31,13 @@ def _named(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
+def _answer(route: Route) -> dict[str, Any]:
+    """What is said of a good answer: of one that always becomes a job, that it is accepted."""
+    found: dict[str, Any] = TREE["paths"][route.path][route.method.lower()]["responses"]
+    told: dict[str, Any] = found["202" if route.deferred else "200"]
+    return told
+
+
 def test_every_skin_is_a_face() -> None:
     """Each class of `foz.skins` whose name ends in Skin is one of the faces of a process."""
     kinds = {
@@ -54,7 +61,11 @@ def test_the_document_of_both_planes_is_valid() -> None:
     app = FastAPI(title="Foz", version="1")
     for face in FACES:
         if face.router is not None:
-            app.include_router(face.router(Desk(nothing, nothing, nothing, nothing, files=cast("Any", object()))))
+            app.include_router(
+                face.router(
+                    Desk(nothing, nothing, nothing, nothing, files=cast("Any", object()), jobs=cast("Any", object()))
+                )
+            )
     tree = msgspec.json.decode(msgspec.json.encode(document(app.openapi(), TABLE)))
 
     validate(tree, cls=OpenAPIV31SpecValidator)
@@ -68,7 +79,7 @@ def test_every_route_is_in_the_document(route: Route) -> None:
 
     assert operation["summary"] == route.summary
     kind = dict(route.whole)[b"content-type"].partition(b";")[0].decode()
-    assert "schema" in operation["responses"]["200"]["content"][kind]
+    assert "schema" in _answer(route)["content"][kind]
     assert "schema" in operation["responses"]["4XX"]["content"]["application/json"]
     assert {one["name"] for one in operation["parameters"] if one["in"] == "path"} == {
         piece.partition("}")[0] for piece in route.path.split("{")[1:]
@@ -83,7 +94,8 @@ def test_every_operation_names_its_headers(route: Route) -> None:
 
     assert read == [*(name for name, _ in route.headers), "X-Request-Id"]
     assert "X-Foz-Project" in read or route.method == "GET"
-    assert "X-Request-Id" in operation["responses"]["200"]["headers"]
+    assert "X-Request-Id" in _answer(route)["headers"]
+    assert ("Location" in operation["responses"].get("202", {}).get("headers", ())) == (route.accepted is not None)
     assert "Retry-After" in operation["responses"]["5XX"]["headers"]
 
 
@@ -109,11 +121,7 @@ def test_every_example_is_true(route: Route) -> None:
 )
 def test_every_example_of_an_answer_is_true(route: Route) -> None:
     """What the reference shows as an answer is one by the schema it shows."""
-    (answer,) = (
-        media
-        for media in TREE["paths"][route.path][route.method.lower()]["responses"]["200"]["content"].values()
-        if "example" in media
-    )
+    (answer,) = (media for media in _answer(route)["content"].values() if "example" in media)
     schema = {**answer["schema"], "components": TREE["components"]}
 
     assert [error.message for error in OAS31Validator(schema).iter_errors(answer["example"])] == []

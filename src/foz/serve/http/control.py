@@ -203,7 +203,7 @@ def _add_faults(app: FastAPI, control: Control, routes: Iterable[BaseRoute]) -> 
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         field = ".".join(str(piece) for piece in first["loc"][1:])
-        return tell(request, BadRequest(f"{field}: {first['msg']}", field=field, status=422))
+        return tell(request, BadRequest(f"{field}: {first['msg']}", field=field, status=422, vendor_code=first["type"]))
 
     async def fault(request: Request, error: Fault) -> Response:
         return tell(request, error)

@@ -18,6 +18,7 @@ from foz.jobs.intake import Jobs
 from foz.ledger.report import Reports
 from foz.ports.clock import Clock
 from foz.ports.content import Content
+from foz.ports.devices import Devices
 from foz.ports.files import Files
 from foz.serve.http.reference import SECURITY
 from foz.wire.http import Reply
@@ -35,6 +36,8 @@ class Desk(Struct, frozen=True):
     """What callers have uploaded, where it is kept."""
     jobs: Jobs | None = None
     """What callers have asked and did not wait for."""
+    devices: Devices | None = None
+    """The GPUs of this machine, where somebody can tell."""
 
 
 def who(request: Request) -> Principal:

@@ -59,6 +59,8 @@ class Face(Struct, frozen=True):
     """It has no words for a fault in the middle of a stream."""
     reasons: bool = True
     """It says why an answer ended."""
+    follows: str = ""
+    """It answers with a job, whose status and events are under this path; what stands against it may be found late."""
 
 
 # OpenAI's shapes.
@@ -241,6 +243,47 @@ def _oci_proxy(request: ChatRequest, model: str) -> tuple[str, Wire]:
     return f"/genai/{model}/v1/chat/completions", _openai_body(request)
 
 
+# The Nemotron Chat API: a message becomes a job, whose status and events are asked for.
+
+
+def _nemotron(request: ChatRequest, model: str) -> tuple[str, Wire]:
+    turns = [{"role": one.role, "content": "".join(_words(one))} for one in request.messages]
+    body: Wire = {"model": model, "messages": [turn for turn in turns if turn["role"] != "system"]}
+    system = [turn["content"] for turn in turns if turn["role"] == "system"]
+    if system:
+        body["system"] = "".join(system)
+    if request.max_output is not None:
+        body["max_tokens"] = request.max_output
+    if request.reasoning is not None:
+        body["use_reasoning"] = True
+    return "/chat?mode=api", body
+
+
+def _words(message: Message) -> list[str]:
+    return [part.text for part in message.parts if isinstance(part, Text)]
+
+
+def _hear_status(reply: Reply) -> Told:
+    said = msgspec.json.decode(reply.body)
+    if said.get("status") == "completed":
+        return Told(said["result"]["response"], pieces=1, whole=True)
+    return Told(error=said.get("error") or str(said["detail"]))
+
+
+def _hear_events(stream: Streamed) -> Told:
+    told = Told()
+    for frame in Decoder().feed(stream.body):
+        said = msgspec.json.decode(frame.data)
+        if frame.event == b"piece":
+            told.text += said.get("text", "")
+            told.thoughts += said.get("reasoning", "")
+            told.pieces += "text" in said
+        elif frame.event == b"end":
+            told.whole = stream.ended and said["status"] == "completed"
+            told.error = said.get("error")
+    return told
+
+
 FACES = (
     Face(
         "openai",
@@ -284,5 +327,15 @@ FACES = (
         _hear_openai,
         lambda stream: _hear_chunks(stream, lambda said: said),
         lambda status: _OURS.get(status, status),
+    ),
+    Face(
+        "nemotron",
+        ("foz/skins/nemotron/LOSSES.md",),
+        _nemotron,
+        _hear_status,
+        _hear_events,
+        lambda _: 200,
+        reasons=False,
+        follows="/chat",
     ),
 )

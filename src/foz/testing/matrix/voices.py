@@ -185,7 +185,7 @@ def singing(folder: Path) -> Iterator[Choir]:
     servers: list[Server] = []
     oracles: list[OracleUpstream] = []
     held: dict[str, Held] = {}
-    config = "[retries]\nattempts = 1\n\n[breaker]\nfailures = 1000\n"
+    config = "[retries]\nattempts = 1\n\n[jobs]\nattempts = 1\n\n[breaker]\nfailures = 1000\n"
     try:
         for name, make in _upstreams().items():
             inner = make()
