@@ -6,7 +6,8 @@ and several processes may write it; a day that is over its time is removed by un
 no row is ever deleted, nothing of it stays behind in free pages.
 
 `keep` cuts what is too long, puts it in a line and returns: a thread writes, a tenth of a second's calls together.
-Content is not the account: it is not waited for, and where the line is full it is dropped, counted and told.
+Content is not the account: it is not waited for, and where the line is full it is dropped, counted and told. Who reads
+in the process that took it finds it at once, written or not; another process finds it when it is written.
 """
 
 import asyncio
@@ -64,6 +65,7 @@ class ContentFiles:
         self._most_waiting = most_waiting
         self._gather_seconds = gather_seconds
         self._waiting: deque[Row] = deque()
+        self._unwritten_yet: dict[bytes, Row] = {}
         # Each thread counts for itself: a sum that two write would drift.
         self._taken_size = self._done_size = 0
         self._refused = self._unwritten = 0
@@ -87,7 +89,9 @@ class ContentFiles:
             self._refuse()
             return
         self._taken_size += size
-        self._waiting.append((entry.id, entry.principal, entry.project, input, output, input_cut, output_cut))
+        row = (entry.id, entry.principal, entry.project, input, output, input_cut, output_cut)
+        self._unwritten_yet[entry.id] = row
+        self._waiting.append(row)
         if not self._bell.is_set():
             self._bell.set()
 
@@ -104,11 +108,16 @@ class ContentFiles:
         return await asyncio.to_thread(self._read_many, entry_ids)
 
     def _read_many(self, entry_ids: Sequence[bytes]) -> dict[bytes, Kept]:
-        """Each day is opened once."""
+        """Each day is opened once. What waits is looked at first: what left there meanwhile is in its file."""
         by_day: dict[str, list[bytes]] = {}
+        found: list[Kept] = []
         for id in entry_ids:
-            by_day.setdefault(_day(id), []).append(id)
-        found = [kept for day, ids in by_day.items() for kept in self._read_day(day, ids)]
+            row = self._unwritten_yet.get(id)
+            if row is None:
+                by_day.setdefault(_day(id), []).append(id)
+            else:
+                found.append(Kept(*row))
+        found += [kept for day, ids in by_day.items() for kept in self._read_day(day, ids)]
         return {kept.entry_id: kept for kept in found}
 
     def _read_day(self, day: str, ids: list[bytes]) -> list[Kept]:
@@ -160,6 +169,8 @@ class ContentFiles:
         for day, rows in by_day.items():
             if not _tried(f"the content of {day} cannot be written", partial(self._write, day, rows)):
                 self._unwritten += len(rows)
+            for row in rows:
+                self._unwritten_yet.pop(row[0], None)
 
     def _write(self, day: str, rows: list[Row]) -> None:
         with _opened(self._path(day)) as connection, connection:

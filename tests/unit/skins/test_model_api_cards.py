@@ -16,6 +16,7 @@ NO_TOOLS = Profile(operations=frozenset({Operation.CHAT}), lacks=frozenset({"too
     ("profiles", "words"),
     [
         ((Profile(),), ["chat", "completion"]),
+        ((Profile(context=8192, lacks=frozenset({"images"})),), ["chat", "completion", "tool_use"]),
         ((CHATS,), ["chat", "completion", "tool_use"]),
         ((NO_TOOLS,), ["chat", "completion"]),
         ((EMBEDS,), ["embedding"]),
@@ -24,7 +25,7 @@ NO_TOOLS = Profile(operations=frozenset({Operation.CHAT}), lacks=frozenset({"too
     ],
 )
 def test_a_model_is_good_for_what_its_targets_can_do(profiles: tuple[Profile, ...], words: list[str]) -> None:
-    """Known families say it; a model of no known family chats and completes, and claims nothing more."""
+    """Known families say it; one of which nobody says what it does chats and completes, and places no texts."""
     model = Model("m", tuple(Target("p", "x", profile=profile) for profile in profiles))
 
     assert capabilities(model) == words

@@ -41,6 +41,21 @@ def test_what_was_kept_is_found_by_its_entry(tmp_path: Path) -> None:
     assert asyncio.run(files.read(entry(NOW - DAY).id)) is None
 
 
+def test_what_is_not_written_yet_is_read_too(tmp_path: Path) -> None:
+    """A call's content is found as soon as it was taken, though nobody writes for an hour."""
+    one = entry()
+    files = ContentFiles(tmp_path, lambda: NOW, gather_seconds=3600)
+    files.keep(one, "[]", "resposta")
+
+    found = asyncio.run(files.read_many([entry().id, one.id]))
+    written = (tmp_path / "content" / "2023-11-14").exists()
+    files.close()
+
+    assert found == {one.id: Kept(one.id, "key-1", "blue", "[]", "resposta", False, False)}
+    assert not written
+    assert asyncio.run(files.read(one.id)) == found[one.id]
+
+
 def test_several_calls_are_read_together(tmp_path: Path) -> None:
     """Calls of several days are found by their entries; those of which nothing is kept are left out."""
     entries = [entry(), entry(), entry(NOW - DAY)]

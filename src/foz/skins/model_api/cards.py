@@ -2,7 +2,7 @@
 Models as the 模型 API shows them. What nobody knows is null: a price, a latency without calls, a version.
 
 What a model is good for is said by its operator; else it is what the families of its targets are known to do. A model
-of no known family is taken for one that chats: those that only embed are known by their names.
+of which nobody says what it does is taken for one that chats: those that only embed are known by their names.
 """
 
 from foz.canon.model import Capability, Model, Placement, Profile, Standing, Target
@@ -54,7 +54,7 @@ def capabilities(model: Model) -> list[str]:
     """What its targets are known to do, in the API's words."""
     can: set[Operation] = set()
     for target in model.targets:
-        can |= _TALKS if target.profile == _UNKNOWN else target.profile.operations
+        can |= _TALKS if target.profile.operations == _UNKNOWN.operations else target.profile.operations
     words = []
     if Operation.CHAT in can:
         words.append("chat")
