@@ -1,6 +1,7 @@
 """What is kept on disk: the ledger, the callers' keys, what is left of their allowances, files, sessions and jobs."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -9,8 +10,11 @@ from pydantic import SecretStr
 
 from foz.assembly.duty import every, tried
 from foz.config.settings import Settings
+from foz.ports.cache import Cache
 from foz.ports.clock import Clock
 from foz.sessions.keeper import Keeper
+from foz.store.cache import FORGET_SECONDS as FORGET_ANSWERS
+from foz.store.cache import SqliteCache
 from foz.store.content import ContentFiles
 from foz.store.database import StoreError, connect_reader, path_of, prepare
 from foz.store.disk import SWEEP_SECONDS, Disk
@@ -23,6 +27,8 @@ from foz.store.lanes import SqliteQueue
 from foz.store.leases import RETURN_SECONDS, SqliteBook
 from foz.store.lookups import Lookups
 from foz.store.sessions import FORGET_SECONDS, SqliteSessions
+
+log = logging.getLogger("foz.books")
 
 _UNNOTED = "when keys were last used is not noted for now"
 
@@ -44,6 +50,18 @@ class Books:
         self._lookups = Lookups(connect_reader(settings.data))
         self.jobs = SqliteJobs(self._disk.writer, self._lookups)
         self.queue = SqliteQueue(self._disk.writer, self._lookups, clock.now)
+        self._cache: SqliteCache | None = None
+
+    def cache(self, settings: Settings) -> Cache | None:
+        """Where answers are kept, from when a model wants it on. Where it cannot be used, calls go on without."""
+        if self._cache is None and any(row.cache_ttl is not None for row in settings.model):
+            try:
+                self._cache = SqliteCache(settings.data, settings.cache.max_size)
+            except StoreError as error:
+                log.warning("answers are not kept: %s", error)
+        if self._cache is not None:
+            self._cache.size = settings.cache.max_size
+        return self._cache
 
     @property
     def waiting(self) -> int:
@@ -63,6 +81,7 @@ class Books:
             (FORGET_SECONDS, self._forget, "sessions that are long over are kept for now"),
             (FORGET_FILES, self.files.forget, "files that are over their time are kept for now"),
             (FORGET_JOBS, self._forget_jobs, "jobs that are over their time are kept for now"),
+            (FORGET_ANSWERS, self._forget_answers, "answers that are over their time are kept for now"),
             (RETURN_SECONDS, self.book.return_idle, "what was lent of budgets is not given back for now"),
         )
         async with asyncio.TaskGroup() as group:
@@ -75,6 +94,10 @@ class Books:
     async def _forget_jobs(self) -> None:
         await self.jobs.forget(self._clock.now())
 
+    async def _forget_answers(self) -> None:
+        if self._cache is not None:
+            await self._cache.forget(self._clock.now())
+
     async def close(self) -> None:
         """Writes what waits. Each step is done, whatever the one before came to."""
         async with AsyncExitStack() as last_first:
@@ -82,6 +105,8 @@ class Books:
             last_first.push_async_callback(self._lookups.close)
             last_first.push_async_callback(self.jobs.close)
             last_first.push_async_callback(self.queue.close)
+            if self._cache is not None:
+                last_first.push_async_callback(self._cache.close)
             last_first.push_async_callback(asyncio.to_thread, self.content.close)
             last_first.callback(self.keys.close)
             last_first.push_async_callback(tried, _UNNOTED, self.keys.note_used)

@@ -113,6 +113,7 @@ class Worker:
             policy=_policy(settings),
             content=self._books.content,
             files=self._books.files,
+            cache=self._books.cache(settings),
         )
         self._siblings = Siblings(run_directory(settings), place.run, os.getpid())
         self._server = self._make_server(Gateway(self._services))
@@ -285,6 +286,7 @@ class Worker:
             self._seen = changes.look(settings.watched)
         self._settings, self._outbound = settings, outbound
         self._services.directory = self._snapshot()
+        self._services.cache = self._books.cache(settings)
         self._look_now.set()
         log.info("the settings were read anew")
 

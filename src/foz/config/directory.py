@@ -132,6 +132,7 @@ def _model(row: ModelRow, cast: Cast) -> Model:
         title=row.title,
         version=row.version,
         capabilities=row.capabilities,
+        cache_ttl=row.cache_ttl,
     )
 
 

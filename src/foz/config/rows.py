@@ -199,6 +199,12 @@ class ModelRow(Row):
         description='What it is good for, such as "chat", "code"; default: what its targets are known to do.',
     )
     owner: Name = Field(default="foz", description="`owned_by` in lists of models.")
+    cache_ttl: Seconds | None = Field(
+        default=None,
+        gt=0,
+        description="For how long an answer answers the same request of the same project again (`[cache]`). "
+        "Default: each is asked anew.",
+    )
     targets: tuple[TargetRow, ...] = Field(
         min_length=1,
         max_length=64,

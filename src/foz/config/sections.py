@@ -190,6 +190,12 @@ class Files(Section):
     days: Whole = Field(default=30, ge=1, le=3650, description="Days after which a file is removed.")
 
 
+class Cache(Section):
+    """Answers that answer the same request again, for models with a `cache_ttl`; kept in the data directory."""
+
+    max_size: Size = Field(default=256 * 2**20, description="Most bytes of all of them; the oldest go first.")
+
+
 GPU_WORKERS, API_WORKERS = 4, 32
 
 
@@ -360,6 +366,7 @@ class Written(Section):
     auth: Auth = Auth()
     ledger: Ledger = Ledger()
     files: Files = Files()
+    cache: Cache = Cache()
     jobs: Jobs = Jobs()
     scale: Scale = Scale()
     nemotron: Nemotron = Nemotron()

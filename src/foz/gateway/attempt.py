@@ -13,13 +13,15 @@ from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd, State
 from foz.canon.fault import Bug, Cut, Down, Draining, Fault, Garbled, Limited, Refused, Timeout
 from foz.canon.model import Target
 from foz.canon.money import charge
-from foz.canon.request import Ask, Request, over
+from foz.canon.request import Ask, Request
 from foz.canon.usage import Usage
 from foz.gateway.capture import heard
 from foz.gateway.completing import spoken
 from foz.gateway.health import Phase
 from foz.gateway.lane import Name, TranslateStream, tallied, words
 from foz.gateway.meter import measured
+from foz.gateway.opening import entry_of, project_of
+from foz.gateway.remembering import Memory
 from foz.gateway.retry import after
 from foz.gateway.services import Services
 from foz.ports.caller import Caller
@@ -41,13 +43,23 @@ MOST_HELD = 10_000
 class Run:
     """One entry and its attempts."""
 
-    def __init__(self, services: Services, turn: Turn, ask: Ask, plan: tuple[Target, ...], caller: Caller) -> None:
+    def __init__(
+        self,
+        services: Services,
+        turn: Turn,
+        ask: Ask,
+        plan: tuple[Target, ...],
+        caller: Caller,
+        memory: Memory | None = None,
+    ) -> None:
         self._services = services
         self._turn = turn
         self._ask = ask
         self._plan = plan
         self._caller = caller
-        self._request: Request | None = None
+        self._memory = memory
+        """Where the answer is kept for another time."""
+        self._request: Request | None = None if memory is None else memory.request
         self._target = plan[0]
         self._number = 1
         self._tally: Tally | None = None
@@ -155,7 +167,7 @@ class Run:
         if self._looks:
             self._turned("half_open")
         passes = services.policy.relay and self._said is None and speech.dialect == turn.skin.relays and not ask.files
-        relay = speech.relay if passes else None
+        relay = speech.relay if passes and self._memory is None else None
         if relay is not None:
             call = relay.retarget(turn.body, ask, target.model)
         else:
@@ -168,7 +180,7 @@ class Run:
             patience = patience.within(ask.seconds - (services.clock.monotonic() - self._began))
         along = line.along(turn.headers, turn.request_id)
         if line.agency is not None:
-            along = (*along, *asking(turn.principal.id, self._project()))
+            along = (*along, *asking(turn.principal.id, project_of(turn, ask)))
         answer = await line.upstream.send(call, patience, along)
         self._status = answer.status
         self._caller.feed_from(answer)
@@ -201,10 +213,13 @@ class Run:
             self._tally = tallied(said)
             if self._said is not None:
                 self._said = words(said)
+            if self._memory is not None:
+                self._memory.answer = said
         self._first = self._services.clock.monotonic()
         self._did_well()
         await self._settle(State.COMPLETE, None)
         self._caller.whole(body)
+        self._remember()
 
     def _road(self, client: ClientCodec, relay: RelayCodec | None) -> RelayStream:
         if relay is not None:
@@ -212,6 +227,9 @@ class Run:
         encoder = self._turn.codec.encoder(self._decoded(), self._ask.model)
         road = TranslateStream(client.decoder(), encoder, self._name())
         road.said = self._said
+        if self._memory is not None:
+            self._memory.begin(road.tally)
+            road.told = self._memory.hear
         return road
 
     def _name(self) -> Name:
@@ -248,6 +266,11 @@ class Run:
             caller.start()
             last = b"".join(held) + last
         caller.end(last)
+        self._remember()
+
+    def _remember(self) -> None:
+        if self._memory is not None:
+            self._memory.keep(self._target.placement, self._services.clock.now())
 
     # -- what it came to ---------------------------------------------------
 
@@ -272,30 +295,13 @@ class Run:
         elif isinstance(fault, Refused | Limited):  # else it is not the target's doing: nothing is known of its health
             self._turned(services.health.did_well(name))
 
-    def _project(self) -> str:
-        said = over(self._ask.attribution, self._turn.attribution).project
-        return self._turn.principal.project or said or ""
-
     def _time_is_up(self) -> bool:
         """Whether the caller gave the call so much, and no more."""
         seconds = self._ask.seconds
         return seconds is not None and self._services.clock.monotonic() - self._began >= seconds
 
     def _entry(self) -> Entry:
-        turn, ask = self._turn, self._ask
-        return Entry(
-            id=self._id,
-            at=self._services.clock.now(),
-            principal=turn.principal.id,
-            project=self._project(),
-            attribution=over(ask.attribution, turn.attribution),
-            skin=turn.skin.name,
-            operation=ask.operation,
-            model=ask.model,
-            request_id=turn.request_id,
-            stream=ask.stream,
-            job_id=None if turn.duty is None else turn.duty.job,
-        )
+        return entry_of(self._turn, self._ask, self._services.clock.now())
 
     def _attempt_row(self) -> Attempt:
         target = self._target

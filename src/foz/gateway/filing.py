@@ -10,7 +10,8 @@ from msgspec import structs
 from foz.canon.content import Media, Message, Part, Text
 from foz.canon.fault import BadRequest, Fault, NotFound
 from foz.canon.model import Capability
-from foz.canon.request import Ask, ChatRequest, Request, over
+from foz.canon.request import Ask, ChatRequest, Request
+from foz.gateway.opening import project_of
 from foz.ports.codec import Answer, EventEncoder, ServerCodec
 from foz.ports.files import Files, Kept
 from foz.ports.turn import Turn
@@ -67,8 +68,7 @@ async def filed(files: Files | None, turn: Turn, ask: Ask) -> tuple[Turn, Ask]:
         raise NotFound("This gateway keeps no files.", field="file_id")
     if len(ask.files) > MOST:
         raise BadRequest(f"At most {MOST} files go with a request.", field="messages")
-    project = turn.principal.project or over(ask.attribution, turn.attribution).project or ""
-    whose = (turn.principal.id, project)
+    whose = (turn.principal.id, project_of(turn, ask))
     kept = [await files.find(whose, id) for id in sorted(ask.files)]
     if sum(one.size for one in kept) > MOST_BYTES:
         raise BadRequest(f"The files of a request may have {MOST_BYTES} bytes together.", field="messages", status=413)

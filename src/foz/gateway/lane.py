@@ -3,6 +3,7 @@ The translate lane: decode to canon, encode again; always right. The relay lane 
 (`ports.codec.RelayCodec`): where caller and upstream speak the same, the bytes pass.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec import structs
@@ -74,6 +75,8 @@ class TranslateStream:
         self.tally = Tally()
         self.said: list[str] | None = None
         """The answer's words, where somebody gathers them."""
+        self.told: Callable[[Event], None] | None = None
+        """Who is told each event, where somebody is."""
         self._decoder = decoder
         self._encoder = encoder
         self._name: Name | None = name
@@ -86,6 +89,8 @@ class TranslateStream:
             _count(self.tally, event)
             if self.said is not None and isinstance(event, TextGrew) and self.tally.content <= LONGEST:
                 self.said.append(event.text)
+            if self.told is not None:
+                self.told(event)
             said.append(self._encoder.feed(event))
         return b"".join(said)
 

@@ -9,6 +9,7 @@ from foz.canon.request import Ask, Mode
 from foz.gateway.attempt import Run
 from foz.gateway.choose import plan
 from foz.gateway.filing import filed
+from foz.gateway.remembering import HEADER, Recall, remembered
 from foz.gateway.services import Services
 from foz.ports.caller import Caller
 from foz.ports.turn import Turn
@@ -32,7 +33,9 @@ class Gateway:
             if ask.files:
                 turn, ask = await filed(services.files, turn, ask)
             model = self.find(turn.principal, ask.model, turn.skin.source)
-            targets = plan(model, ask, self._allowed, services.dice)
+            memory = None if model.cache_ttl is None else await remembered(services, turn, ask, model)
+            known = memory is not None and memory.found is not None
+            targets = () if known else plan(model, ask, self._allowed, services.dice)
             await self._reserve(turn.principal, ask)
         except NoRoute as fault:
             fault.retry_after = self._soonest(model)
@@ -41,8 +44,14 @@ class Gateway:
         except Fault as fault:
             self.refuse(turn.skin.name, fault)
             raise
-        run = Run(services, turn, ask, targets, caller)
-        services.repeats.earn()
+        run: Run | Recall
+        if memory is not None:
+            caller.note(HEADER, b"hit" if known else b"miss")
+        if memory is not None and known:
+            run = Recall(services, turn, ask, caller, memory)
+        else:
+            run = Run(services, turn, ask, targets, caller, memory)
+            services.repeats.earn()
         services.in_flight += 1
         services.meters.began(model.name)
         try:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from foz.gateway.health import BreakerPolicy, Health
 from foz.gateway.retry import RetryBudget, RetryPolicy
+from foz.ports.cache import Cache
 from foz.ports.clock import Clock
 from foz.ports.content import Content
 from foz.ports.files import Files
@@ -43,6 +44,7 @@ class Services:
         policy: Policy,
         content: Content | None = None,
         files: Files | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self.directory = directory
         """Swapped whole on reload."""
@@ -54,6 +56,7 @@ class Services:
         self.policy = policy
         self.content = content
         self.files = files
+        self.cache = cache
         self.health = Health(policy.breaker)
         self.repeats = RetryBudget(policy.retries)
         self.draining = False

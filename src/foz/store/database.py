@@ -46,7 +46,7 @@ def prepare(data: Path) -> None:
     """Makes the data directory and brings its database up to date. Raises StoreError."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _alone(data), _closing(apsw.Connection(str(path_of(data)))) as connection:
+        with alone(data), _closing(apsw.Connection(str(path_of(data)))) as connection:
             connection.set_busy_timeout(BUSY_MILLISECONDS)
             connection.pragma("journal_mode", "wal")
             _migrate(connection, path_of(data))
@@ -122,7 +122,8 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def alone(data: Path) -> Iterator[None]:
+    """While no other process makes or changes a database of this directory."""
     lock = os.open(data / "migrating.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
