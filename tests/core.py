@@ -27,6 +27,7 @@ from foz.ports.line import Line
 from foz.ports.skin import Visit
 from foz.ports.turn import Turn
 from foz.skins.openai import OpenAISkin
+from foz.testing.cache import MemoryCache
 from foz.testing.caller import RecordedCaller
 from foz.testing.clock import StillClock
 from foz.testing.ledger import MemoryLedger
@@ -193,8 +194,8 @@ class CountingMeters:
 class OneModel:
     """Implements `ports.line.Directory`: one public name and its targets' lines."""
 
-    def __init__(self, targets: Sequence[Target], lines: dict[str, Line]) -> None:
-        self._model = Model(PUBLIC, tuple(targets))
+    def __init__(self, targets: Sequence[Target], lines: dict[str, Line], cache_ttl: float | None = None) -> None:
+        self._model = Model(PUBLIC, tuple(targets), cache_ttl=cache_ttl)
         self._lines = lines
 
     def find(self, name: str, source: str = "") -> Model | None:
@@ -229,12 +230,14 @@ class Core:
         policy: Policy | None = None,
         dice: Callable[[], float] = lambda: 0.5,
         width: int | None = None,
+        cache_ttl: float | None = None,
     ) -> None:
         self.journal: list[str] = []
         self.clock = StillClock()
         self.ledger = JournaledLedger(self.journal)
         self.meters = CountingMeters()
         self.book = OpenBook()
+        self.cache = MemoryCache()
         self.upstreams = {
             target.provider: JournaledUpstream(
                 target.provider, self.journal, (scripts or {}).get(target.provider, turns)
@@ -243,13 +246,16 @@ class Core:
         }
         self.caller = JournaledCaller(self.journal, width)
         self.services = Services(
-            directory=OneModel(targets, {name: Line(upstream, SPEECH) for name, upstream in self.upstreams.items()}),
+            directory=OneModel(
+                targets, {name: Line(upstream, SPEECH) for name, upstream in self.upstreams.items()}, cache_ttl
+            ),
             ledger=self.ledger,
             book=self.book,
             meters=self.meters,
             clock=self.clock,
             dice=dice,
             policy=policy or Policy(),
+            cache=self.cache,
         )
         self.gateway = Gateway(self.services)
         self._identities = Identities(self.clock.now, bytes)
