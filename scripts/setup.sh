@@ -3,12 +3,13 @@
 #
 #   run    .venv with requirements/run.lock, and foz itself
 #   dev    the same with requirements/dev.lock: formatter, linters, types, pytest, node
-#   test   dev, the SDKs that the tests speak through (Python and Node), nginx, a browser and what checks units
+#   test   dev, the SDKs that the tests speak through (Python and Node), nginx, Redis, RabbitMQ, a browser and what
+#          checks units
 #
 # Everything lands in .venv and tests/node/node_modules; only what the system itself must give (python3-venv, libgomp1;
-# for the tests nginx, curl, chromium, systemd) is installed by apt, as root or with passwordless sudo, and else named
-# in one line before anything else happens. Each step leaves a stamp of what it was made from, so that a second run does
-# nothing and asks no network.
+# for the tests nginx, redis-server, rabbitmq-server, curl, chromium, systemd) is installed by apt, as root or with
+# passwordless sudo, and else named in one line before anything else happens. Each step leaves a stamp of what it was
+# made from, so that a second run does nothing and asks no network.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -94,6 +95,8 @@ list_missing() { # the Debian packages that this level lacks
     if [ "$level" != test ]; then return; fi
     any_of curl || echo curl
     any_of nginx || echo nginx-light
+    any_of redis-server || echo redis-server
+    any_of rabbitmq-server || echo rabbitmq-server
     if [ "$(uname)" = Linux ]; then any_of systemd-analyze || echo systemd; fi
     if ! any_of chromium chromium-browser google-chrome; then
         if grep -qs '^ID=ubuntu' /etc/os-release; then echo chromium-browser; else echo chromium; fi
@@ -115,9 +118,15 @@ apt_install() { # a server that comes as a package is installed, not started: th
         fi
         apt-get update -qq || true
         apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" || exit 1
-        case " $* " in *" nginx-light "*)
-            if [ -d /run/systemd/system ]; then systemctl disable -q nginx || true; fi ;;
-        esac' sh "$@" >.make/apt.log 2>&1 </dev/null 9>&-
+        if [ -d /run/systemd/system ]; then
+            for package in "$@"; do
+                case $package in
+                nginx-light) systemctl disable -q nginx || true ;;
+                redis-server) systemctl disable -q redis-server || true ;;
+                rabbitmq-server) systemctl disable -q rabbitmq-server epmd.service epmd.socket || true ;;
+                esac
+            done
+        fi' sh "$@" >.make/apt.log 2>&1 </dev/null 9>&-
 }
 
 missing() { list_missing | tr '\n' ' ' | sed 's/ $//'; }

@@ -7,20 +7,26 @@ other only through what is kept. No test knows which topology it runs on.
 """
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from redis import Redis
 
+from foz.canon.model import Placement
 from foz.ports.jobs import JobQueue, JobStore
+from foz.scale.jobs import RedisJobs
+from foz.scale.rabbit import RabbitQueue, undeclare
 from foz.store.database import connect_reader
 from foz.store.disk import Disk
 from foz.store.jobs import SqliteJobs
 from foz.store.lanes import SqliteQueue
 from foz.store.lookups import Lookups
 from foz.testing.clock import LoopClock
+from foz.testing.servers import shared_rabbit, shared_redis
 
 
 class Side(Protocol):
@@ -93,7 +99,52 @@ def embedded(folder: Path, _: pytest.FixtureRequest) -> Ground:
     return Embedded(Path(tempfile.mkdtemp(dir=folder)))
 
 
-TOPOLOGIES: Mapping[str, Topology] = {"embedded": embedded}
+class Scale:
+    """RabbitMQ and Redis; what it is called there is its own, and is removed in the end."""
+
+    def __init__(self, rabbit: str, redis: str) -> None:
+        self.rabbit = rabbit
+        self.redis = redis
+        self.name = f"foz-{secrets.token_hex(6)}"
+
+    async def open(self) -> Side:
+        """As a process that was told both addresses."""
+        return ScaleSide(self)
+
+    def remove(self) -> None:
+        """All of it."""
+        with Redis.from_url(self.redis) as client:
+            for key in client.scan_iter(f"{{{self.name}}}:*", count=1000):
+                client.unlink(key)
+        asyncio.run(undeclare(self.rabbit, self.name))
+
+
+class ScaleSide:
+    """Connections to both."""
+
+    def __init__(self, ground: Scale) -> None:
+        hands = dict.fromkeys(Placement, 16)
+        self.store = RedisJobs(ground.redis, name=ground.name)
+        self.queue = RabbitQueue(ground.rabbit, hands, name=ground.name)
+        self._closed = False
+
+    async def close(self) -> None:
+        """In the order in which a process does it."""
+        if self._closed:
+            return
+        self._closed = True
+        await self.queue.close()
+        await self.store.close()
+
+
+def scale(_: Path, request: pytest.FixtureRequest) -> Ground:
+    """Names of its own on the servers of the session."""
+    ground = Scale(shared_rabbit(), shared_redis())
+    request.addfinalizer(ground.remove)
+    return ground
+
+
+TOPOLOGIES: Mapping[str, Topology] = {"embedded": embedded, "scale": scale}
 """By name. What is added here has the whole suite."""
 
 Story = Callable[[Ground, Side], Awaitable[None]]

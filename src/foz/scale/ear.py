@@ -1,0 +1,128 @@
+"""
+Who waits for a job to change, in one process: one connection that hears which jobs did.
+
+What is heard is a nudge, never a fact: whoever waits looks again then, and every `LOOK` seconds anyway, so that a
+nudge that was lost with its connection costs a moment. That a subscription stands is a nudge too: what changed before
+it is seen by that look. A subscription stays a while after its last listener, for a follower comes back at once.
+"""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+
+from redis import exceptions
+from redis.asyncio import Connection
+from redis.asyncio.client import PubSub
+
+from foz.canon.fault import NoCapacity
+from foz.scale.pool import Pool
+
+log = logging.getLogger("foz.scale")
+
+LOOK = 1.0
+LINGER = 10.0
+"""Seconds between two looks at which subscriptions nobody needs."""
+PAUSE = 0.2
+MOST_WAITING = 20_000
+
+
+async def _end(heard: PubSub) -> None:
+    """Closes its connection wholly: `aclose` alone leaves the socket to the loop, which may end first."""
+    connection: Connection | None = heard.connection
+    if connection is not None:
+        await connection.disconnect()
+    await heard.reset()
+
+
+class Ear:
+    """Hears of jobs by id."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
+        self._count = 0
+        self._subscribed: set[bytes] = set()
+        self._wanted = asyncio.Event()
+        self._listener: asyncio.Task[None] | None = None
+
+    def _channel(self, id: bytes) -> bytes:
+        return f"{self._pool.prefix}:said:{id.hex()}".encode()
+
+    async def nudged(self, id: bytes, seconds: float) -> None:
+        """Until something was heard of it, LOOK, or so long. Raises NoCapacity where too many wait."""
+        if self._count >= MOST_WAITING:
+            raise NoCapacity(f"{MOST_WAITING:,} callers wait for jobs already; ask again later.", retry_after=1)
+        if self._listener is None:
+            self._listener = asyncio.ensure_future(self._listen())
+        channel = self._channel(id)
+        nudge: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(channel, set()).add(nudge)
+        self._count += 1
+        if channel not in self._subscribed:
+            self._wanted.set()
+        try:
+            async with asyncio.timeout(min(seconds, LOOK)):
+                await nudge
+        except TimeoutError:
+            return
+        finally:
+            self._count -= 1
+            self._waiting[channel].discard(nudge)
+            if not self._waiting[channel]:
+                del self._waiting[channel]
+
+    def _nudge(self, channel: bytes) -> None:
+        for nudge in self._waiting.get(channel, ()):
+            if not nudge.done():
+                nudge.set_result(None)
+
+    async def _listen(self) -> None:
+        while True:
+            await self._wanted.wait()
+            try:
+                async with AsyncExitStack() as stack:
+                    heard = self._pool.client.pubsub()
+                    stack.push_async_callback(_end, heard)
+                    await self._subscribe(heard)
+                    asking = asyncio.ensure_future(self._keep_asking(heard))
+                    stack.callback(asking.cancel)
+                    await self._hear(heard)
+            except (exceptions.RedisError, OSError, RuntimeError) as error:
+                log.debug("nothing is heard from Redis for now: %r", error)
+            self._subscribed.clear()
+            self._wanted.set()
+            await asyncio.sleep(PAUSE)
+
+    async def _hear(self, heard: PubSub) -> None:
+        loop = asyncio.get_running_loop()
+        tidied = loop.time()
+        while True:
+            message = await heard.get_message(timeout=LOOK)
+            if message is not None and message["type"] in {"subscribe", "message"}:
+                self._nudge(message["channel"])
+            if loop.time() - tidied > LINGER:
+                tidied = loop.time()
+                idle = self._subscribed - self._waiting.keys()
+                if idle and len(idle) < len(self._subscribed):
+                    self._subscribed -= idle
+                    await heard.unsubscribe(*idle)
+
+    async def _keep_asking(self, heard: PubSub) -> None:
+        while True:
+            await self._wanted.wait()
+            await self._subscribe(heard)
+
+    async def _subscribe(self, heard: PubSub) -> None:
+        self._wanted.clear()
+        new = self._waiting.keys() - self._subscribed
+        if new or not self._subscribed:
+            self._subscribed |= new
+            await heard.subscribe(*(new or {f"{self._pool.prefix}:said".encode()}))
+
+    async def close(self) -> None:
+        """Hears no more; whoever waits looks again."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+        for channel in list(self._waiting):
+            self._nudge(channel)
