@@ -4,6 +4,8 @@ The hands of one lane in one process: each is a consumer of its own that the bro
 A hand holds its message, unacknowledged, until it is answered. A broker takes a message back (and closes the channel)
 when that lasts too long, half an hour by default; so after `HOLD` the hand stops consuming and acknowledges. From then
 on the store's lease alone stands for the job, as it does anyway: if the worker dies, the sweep publishes the job again.
+An id that this process holds already (it was published twice, or given again after a lost connection) waits until the
+first is answered; if that takes more than a second it is put off, so that others may have it.
 A hand that was given a message which nobody takes (its process takes no more) gives it back and rests until somebody
 does.
 """
@@ -11,7 +13,7 @@ does.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
@@ -27,6 +29,8 @@ HOLD = 5 * 60.0
 """Seconds for which a message is held; a broker's `consumer_timeout` must be longer."""
 UNTAKEN = 1.0
 """Seconds after which a message that nobody takes goes back."""
+ASIDE = 2.0
+"""Seconds for which an id that this process works at is put off."""
 
 Own = Callable[[Coroutine[Any, Any, None]], object]
 """Runs something in the background."""
@@ -65,16 +69,28 @@ class Hands:
     """All of a lane."""
 
     def __init__(
-        self, queue: str, presence: str, number: int, *, deadline: float, own: Own, hold: float = HOLD
+        self,
+        queue: str,
+        presence: str,
+        number: int,
+        *,
+        deadline: float,
+        own: Own,
+        postpone: Callable[[str, bytes, float], Awaitable[None]],
+        hold: float = HOLD,
     ) -> None:
         self._queue = queue
         self._presence = presence
+        self._postpone = postpone
         self._deadline = deadline
         self._own = own
         self._hold = hold
         self._hands = [Hand() for _ in range(number)]
         self._resting: deque[Hand] = deque()
         self._arrived: deque[Held] = deque()
+        self._doubles: list[Held] = []
+        self._ids: dict[bytes, Held] = {}
+        """What is worked at, or comes next."""
         self._takers: set[asyncio.Future[None]] = set()
         self._wire: Wire | None = None
         self._source: AbstractQueue | None = None
@@ -102,9 +118,10 @@ class Hands:
         await channel.set_qos(prefetch_count=1)
         self._source = await channel.get_queue(self._queue, ensure=False)
         await (await channel.get_queue(self._presence, ensure=False)).consume(_ignored, no_ack=True)
-        for held in self._arrived:
-            held.hand.held = None
+        for held in (*self._arrived, *self._doubles):
+            self._drop(held)
         self._arrived.clear()
+        self._doubles.clear()
         for hand in self._hands:
             hand.tag = None
         self._resting = deque(hand for hand in self._hands if hand.held is None)
@@ -131,6 +148,13 @@ class Hands:
             return
         hand.held = held = Held(hand, wire, message, id)
         held.timer = asyncio.get_running_loop().call_later(UNTAKEN, self._untaken, held)
+        if id in self._ids:
+            self._doubles.append(held)
+        else:
+            self._come(held)
+
+    def _come(self, held: Held) -> None:
+        self._ids[held.id] = held
         self._arrived.append(held)
         self._stir()
 
@@ -165,13 +189,24 @@ class Hands:
             held.timer.cancel()
             held.timer = None
 
-    def release(self, held: Held) -> None:
-        """It is answered: the hand is free."""
+    def _drop(self, held: Held) -> None:
         self._stop(held)
         if held.hand.held is held:
             held.hand.held = None
-            if held.hand.tag is None:
-                self._resting.append(held.hand)
+        if self._ids.get(held.id) is held:
+            del self._ids[held.id]
+
+    def release(self, held: Held) -> None:
+        """It is answered: the hand is free, and who waited for that may come."""
+        if held.hand.held is held and held.hand.tag is None:
+            self._resting.append(held.hand)
+        self._drop(held)
+        if held.id in self._ids:
+            return
+        double = next((one for one in self._doubles if one.id == held.id), None)
+        if double is not None:
+            self._doubles.remove(double)
+            self._come(double)
 
     async def tell(self, held: Held, *, back: bool | None = None) -> bool:
         """Acknowledges it, or rejects it: `back` to its queue, or to the dead letters. Whether the broker was told."""
@@ -190,8 +225,21 @@ class Hands:
         return True
 
     def _untaken(self, held: Held) -> None:
-        if held in self._arrived and not self._takers:
+        if held in self._doubles:
+            self._doubles.remove(held)
+            self._own(self._put_off(held))
+        elif held in self._arrived and not self._takers:
             self._own(self._pause(held.wire))
+
+    async def _put_off(self, held: Held) -> None:
+        try:
+            await self._postpone(self._queue, held.id, ASIDE)
+        except NoCapacity:
+            await asyncio.sleep(ASIDE)
+            await self.tell(held, back=True)
+        else:
+            await self.tell(held)
+        self.release(held)
 
     async def _pause(self, wire: Wire) -> None:
         """Nobody takes: no hand consumes, and what has come goes back. The next taker makes them consume again."""

@@ -149,6 +149,7 @@ class RabbitQueue:
                 HANDS if hands is None else hands.get(lane, 0),
                 deadline=deadline,
                 own=self.own,
+                postpone=self._later,
                 hold=hold,
             )
             for lane in Placement
@@ -163,7 +164,9 @@ class RabbitQueue:
 
     async def postpone(self, lane: Placement, id: bytes, seconds: float) -> None:
         """It comes to its lane after so long, or so long as may be. Raises NoCapacity."""
-        queue = topology.lane(lane, self._name)
+        await self._later(topology.lane(lane, self._name), id, seconds)
+
+    async def _later(self, queue: str, id: bytes, seconds: float) -> None:
         if seconds <= 0:
             await self._send(None, queue, id)
         else:
