@@ -26,6 +26,7 @@ from foz.store.keys import NOTE_SECONDS, POLL_SECONDS, SqliteKeys
 from foz.store.lanes import SqliteQueue
 from foz.store.leases import RETURN_SECONDS, SqliteBook
 from foz.store.lookups import Lookups
+from foz.store.posting import Posting
 from foz.store.sessions import FORGET_SECONDS, SqliteSessions
 
 log = logging.getLogger("foz.books")
@@ -48,6 +49,7 @@ class Books:
         self.keeper = Keeper(self._sessions, clock, os.urandom)
         self.book = SqliteBook(self._disk.writer, self._disk.owner.id, clock.now)
         self._lookups = Lookups(connect_reader(settings.data))
+        self.posting = Posting(self._disk.writer, self._lookups)
         self.jobs = SqliteJobs(self._disk.writer, self._lookups)
         self.queue = SqliteQueue(self._disk.writer, self._lookups, clock.now)
         self._cache: SqliteCache | None = None
@@ -62,6 +64,11 @@ class Books:
         if self._cache is not None:
             self._cache.size = settings.cache.max_size
         return self._cache
+
+    @property
+    def name(self) -> str:
+        """The name of this data directory, which no other has."""
+        return self._disk.name
 
     @property
     def waiting(self) -> int:

@@ -1,10 +1,12 @@
 """Jobs in a process: where they are kept, who works at them, and what is done for them from time to time."""
 
+import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
 
 from foz.assembly.books import Books
 from foz.assembly.duty import every
+from foz.assembly.kept import kept
 from foz.canon.model import Placement
 from foz.config.settings import Settings
 from foz.gateway.pipeline import Gateway
@@ -12,13 +14,41 @@ from foz.jobs.intake import Jobs
 from foz.jobs.lanes import Limits
 from foz.jobs.working import RENEWALS, House, Workers, sweep
 from foz.ports.clock import Clock
+from foz.ports.post import Post
 from foz.ports.skin import Skin
+from foz.store.posting import Posting
 
 SWEEP_SECONDS = 1.0
+POST_SECONDS = 1.0
+FORGET_SECONDS = 600.0
+
+
+class Postman:
+    """Carries the settled entries of jobs from this process' ledger, or to it."""
+
+    def __init__(self, posting: Posting, post: Post) -> None:
+        self._posting = posting
+        self._post = post
+        self._turn = asyncio.Lock()
+
+    async def send(self) -> None:
+        """All that is settled and was not sent yet. Raises NoCapacity."""
+        async with self._turn:
+            while untold := await self._posting.untold():
+                await self._post.send([record for _, record in untold])
+                await self._posting.told([id for id, _ in untold])
+
+    async def receive(self) -> None:
+        """All that has come."""
+        while await self._post.receive(self._posting.keep):
+            pass
 
 
 class Labour:
-    """Made in the loop that uses it. `numbers` says how many work at once in each lane."""
+    """
+    Made in the loop that uses it. `numbers` says how many work at once in each lane; who `receives` keeps what workers
+    elsewhere tell of their jobs.
+    """
 
     def __init__(
         self,
@@ -30,26 +60,31 @@ class Labour:
         new_id: Callable[[], bytes],
         *,
         numbers: Mapping[Placement, int],
+        receives: bool,
     ) -> None:
-        kept = settings.jobs
+        rules = settings.jobs
+        self._kept = kept(settings, books, numbers)
         self._clock = clock
+        self._postman = None if self._kept.post is None else Postman(books.posting, self._kept.post)
+        self._receives = receives
         self._house = House(
             gateway=gateway,
             skins=skins,
-            store=books.jobs,
-            queue=books.queue,
+            store=self._kept.store,
+            queue=self._kept.queue,
             clock=clock,
             dice=random.random,
             new_id=new_id,
             limits=Limits(
-                attempts=kept.attempts,
-                pause=kept.backoff,
-                longest_pause=kept.backoff_cap,
-                oldest=kept.oldest,
-                gpu_full=kept.gpu_full,
-                waiting=kept.max_waiting,
+                attempts=rules.attempts,
+                pause=rules.backoff,
+                longest_pause=rules.backoff_cap,
+                oldest=rules.oldest,
+                gpu_full=rules.gpu_full,
+                waiting=rules.max_waiting,
             ),
-            lease=kept.lease,
+            lease=rules.lease,
+            settled=None if self._postman is None else self._postman.send,
         )
         self.workers = Workers(self._house, numbers)
         self.jobs = Jobs(self._house, self.workers)
@@ -57,15 +92,29 @@ class Labour:
     def duties(self) -> list[Coroutine[None, None, None]]:
         """What runs beside the calls, until cancelled."""
         sleep, lease = self._clock.sleep, self._house.lease
-        return [
+        duties = [
             every(min(lease / RENEWALS, 1.0), self.workers.renew, "leases of jobs are not renewed", sleep),
             every(SWEEP_SECONDS, self._sweep, "jobs that were left are not taken up again for now", sleep),
         ]
+        if self._postman is not None:
+            carry = self._postman.receive if self._receives else self._postman.send
+            duties.append(every(POST_SECONDS, carry, "what workers' ledgers tell does not arrive for now", sleep))
+            duties.append(every(FORGET_SECONDS, self._forget, "jobs whose time is over are kept for now", sleep))
+        return duties
 
-    async def close(self, seconds: float) -> None:
+    async def stop(self, seconds: float) -> None:
         """Takes no more jobs, and gives those at work so long."""
         await self.workers.stop(seconds)
-        await self._house.queue.close()
+
+    async def close(self) -> None:
+        """Lets go of where jobs are kept."""
+        await self._kept.queue.close()
+        await self._kept.store.close()
+        if self._kept.post is not None:
+            await self._kept.post.close()
 
     async def _sweep(self) -> None:
         await sweep(self._house.store, self._house.queue, self._clock.now())
+
+    async def _forget(self) -> None:
+        await self._kept.store.forget(self._clock.now())

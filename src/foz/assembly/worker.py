@@ -135,7 +135,10 @@ class Worker:
         by_name = {skin.name: skin for skin in skins}
         lanes = self._place.lanes or settings.lanes
         new_id = self._identities.new
-        self._labour = Labour(settings, self._books, gateway, by_name, self._clock, new_id, numbers=lanes)
+        receives = self._place.lanes is None
+        self._labour = Labour(
+            settings, self._books, gateway, by_name, self._clock, new_id, numbers=lanes, receives=receives
+        )
         table = Table(skins, RESERVED)
         origins = frozenset({"*"} if settings.test_mode else settings.cors.origins)
         guard = Guard(self._books.keys, frozenset(settings.auth.open_skins), origins)
@@ -210,7 +213,7 @@ class Worker:
             self._place.ready(self._snapshot())
             await self._stopping.wait()
             drain = self._settings.limits.drain
-            await asyncio.gather(self._server.drain(drain), self._labour.close(drain))
+            await asyncio.gather(self._server.drain(drain), self._labour.stop(drain))
         finally:
             await self._close(duties)
 
@@ -232,6 +235,7 @@ class Worker:
         """Ends what runs and lets go of everything: each step, whatever the one before came to."""
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self._books.close)
+            last_first.push_async_callback(self._labour.close)
             last_first.push_async_callback(self._outbound.close)
             last_first.push_async_callback(self._write_figures)
             for duty in duties:

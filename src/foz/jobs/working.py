@@ -9,7 +9,7 @@ queue told. A worker that dies says nothing: its lease lapses, and the job is cl
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
 
@@ -44,6 +44,8 @@ class House(Struct):
     new_id: Callable[[], bytes]
     limits: Limits
     lease: float = 10.0
+    settled: Callable[[], Awaitable[None]] | None = None
+    """Called when a run's entry is settled, before its job is told what it came to."""
 
 
 class _Run(Struct):
@@ -193,6 +195,8 @@ class Workers:
         """Writes what the run came to, then answers the queue."""
         house, job, scribe = self._house, run.job, run.scribe
         pieces = await scribe.rest()
+        if house.settled is not None:
+            await house.settled()
         now = house.clock.now()
         if fault is None and scribe.complete:
             latency = (house.clock.monotonic() - run.began) * 1000

@@ -127,6 +127,10 @@ class JobStore(Protocol):
         """Removes jobs and keys whose time is over. How many jobs."""
         ...
 
+    async def close(self) -> None:
+        """Lets go of what is open, and of whoever waits. Idempotent."""
+        ...
+
 
 class Delivery(Protocol):
     """An id that came out of the queue, to be answered once."""

@@ -1,6 +1,8 @@
 """All that a process has open in a data directory: its writer, its checkpoints, its ledger and its name as an owner."""
 
 import asyncio
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from foz.store import owner
@@ -12,6 +14,7 @@ from foz.store.queries import load
 from foz.store.writer import Writer
 
 SWEEP_SECONDS = 5.0
+NAME = "name"
 _SQL = load("ledger")
 
 
@@ -25,6 +28,18 @@ class Disk:
         self.writer = Writer(connect(data, durability, patience))
         self.ledger = SqliteLedger(self.writer, self.owner.id)
         self._checkpointer = Checkpointer(connect(data, durability, patience), self.writer, patience=patience)
+
+    @property
+    def name(self) -> str:
+        """What this data directory is called: drawn once, by who asks first."""
+        path = self.data / NAME
+        drawn = path.with_name(f"{NAME}.{self.owner.id.hex()}")
+        if not path.exists():
+            drawn.write_text(self.owner.id.hex(), "ascii")
+            with suppress(FileExistsError):
+                os.link(drawn, path)
+            drawn.unlink()
+        return path.read_text("ascii")
 
     async def sweep(self) -> int:
         """Ends what dead owners left open as `interrupted`; how many entries that were."""

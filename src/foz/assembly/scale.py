@@ -1,0 +1,23 @@
+"""Jobs on RabbitMQ and Redis. Loaded only where the settings name both: the libraries are an extra, `foz[scale]`."""
+
+from collections.abc import Mapping
+
+from foz.assembly.kept import Kept
+from foz.canon.model import Placement
+from foz.config.settings import Settings
+from foz.scale.jobs import RedisJobs
+from foz.scale.post import RedisPost
+from foz.scale.rabbit import RabbitQueue
+
+
+def kept(settings: Settings, hands: Mapping[Placement, int], name: str) -> Kept:
+    """What the addresses in the settings lead to; `name` is this data directory's, among all that receive."""
+    scale = settings.scale
+    if scale.redis_url is None or scale.rabbitmq_url is None:
+        raise ValueError("jobs on RabbitMQ and Redis need both addresses")
+    redis, rabbit = scale.redis_url.get_secret_value(), scale.rabbitmq_url.get_secret_value()
+    return Kept(
+        RedisJobs(redis, deadline=scale.deadline),
+        RabbitQueue(rabbit, hands, deadline=scale.deadline),
+        RedisPost(redis, name, deadline=scale.deadline),
+    )

@@ -1,0 +1,312 @@
+"""
+`kill -9` of everything that jobs depend on: what was acknowledged is done, once, and the ledger knows every call.
+
+Callers submit all the while and look until each job has its end. Meanwhile somebody kills: a gateway, a worker, Redis,
+RabbitMQ, drawn by a seed that is printed (`FOZ_KILL_SEED` does one run again), and starts it anew. At the end there is
+nothing to be said of a job that was acknowledged but that it has its one end, the right answer, and no more calls
+than one and those that were killed.
+"""
+
+import asyncio
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from foz.testing.process import Child, Served, Upstream, free_port, start_gateway, start_upstream, wait_until
+from foz.testing.raw import request
+from foz.testing.servers import RabbitServer, RedisServer
+from tests.e2e.ground import Ledger, seeds
+
+CALLERS = 6
+WORDS = "Where do rivers end?"
+ENDS = {"completed", "failed", "cancelled"}
+PACES = (b"0", b"0.002", b"0.01", b"0.03")
+CONFIG = """
+[jobs]
+lease = 1
+attempts = 20
+backoff = 0.05
+backoff_cap = 0.5
+
+[nemotron]
+model = "public"
+
+[[provider]]
+name = "near"
+base_url = "http://127.0.0.1:{port}/v1"
+auth = "none"
+forwards = ["x-simulate-"]
+
+[[model]]
+name = "public"
+targets = [{{ provider = "near", model = "upstream-name", placement = "gpu" }}, "near/upstream-name"]
+"""
+
+
+class Known(Struct):
+    """An acknowledged job, as its caller knows it."""
+
+    id: str
+    at: float
+    over_at: float | None = None
+    end: dict[str, Any] | None = None
+
+
+class Kill(Struct, frozen=True):
+    """One of them."""
+
+    what: str
+    at: float
+
+
+class House:
+    """All processes of one topology."""
+
+    def __init__(self, folder: Path, upstream: Upstream, scale: bool, stack: ExitStack) -> None:
+        self.folder = folder
+        self.upstream = upstream
+        self.kills: list[Kill] = []
+        self._environment: dict[str, str] = {}
+        self._stack = stack
+        self.servers: dict[str, RedisServer | RabbitServer] = {}
+        if scale:
+            redis, rabbit = RedisServer(folder / "redis"), RabbitServer(folder / "rabbit")
+            self.servers = {"redis": stack.enter_context(redis), "rabbit": stack.enter_context(rabbit)}
+            self._environment = {"REDIS_URL": redis.url, "RABBITMQ_URL": rabbit.url}
+        self.gateway = self._gateway(free_port(), CONFIG.format(port=upstream.port))
+        self._places = [folder / f"worker-{number}" for number in range(2)] if scale else [folder]
+        self.workers = [self._worker(place) for place in self._places]
+        stack.callback(self.stop)
+
+    def _gateway(self, port: int, config: str | None = None) -> Served:
+        return start_gateway(self.folder, config=config, environment=self._environment, port=port)
+
+    def _worker(self, place: Path) -> Child:
+        """On the gateway's own data, or on a machine of its own."""
+        command = (sys.executable, "-m", "foz", "worker", "--lane", "gpu", "--lane", "api", "--concurrency", "4")
+        settings = {"FOZ_DATA": str(place / "data"), "HOME": str(place), **self._environment}
+        place.mkdir(exist_ok=True)
+        (place / "foz.toml").write_text((self.folder / "foz.toml").read_text())
+        return Child(command, place, settings)
+
+    @property
+    def victims(self) -> Sequence[str]:
+        """Who may be killed."""
+        return ("gateway", *(f"worker {number}" for number in range(len(self.workers))), *self.servers)
+
+    def kill(self, what: str) -> None:
+        """`kill -9`, and it is noted when."""
+        if what == "gateway":
+            self.gateway.kill()
+        elif what in self.servers:
+            self.servers[what].kill()
+        else:
+            self.workers[int(what.split()[1])].kill()
+        self.kills.append(Kill(what, time.monotonic()))
+
+    def revive(self, what: str) -> None:
+        """It is started again on what it had."""
+        if what == "gateway":
+            self.gateway = self._gateway(self.gateway.port)
+        elif what in self.servers:
+            self.servers[what].start()
+        else:
+            number = int(what.split()[1])
+            self.workers[number] = self._worker(self._places[number])
+
+    def stop(self) -> None:
+        """All of our own end."""
+        for child in (self.gateway, *self.workers):
+            child.stop()
+
+
+class Callers:
+    """They submit and look, whatever does not answer."""
+
+    def __init__(self, port: int, seed: int) -> None:
+        self._port = port
+        self._dice = random.Random(seed)
+        self.jobs: list[Known] = []
+        self.refused = 0
+        self.broken = 0
+        self.wrong: list[str] = []
+        self.stopping = False
+        self.begun = asyncio.Event()
+
+    async def ask(self, method: str, path: str, body: bytes = b"", pace: bytes = b"") -> tuple[int, dict[str, Any]]:
+        """One request on a connection of its own. Raises OSError or EOFError where there is no whole answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            headers = ((b"x-simulate-pace", pace), (b"connection", b"close")) if pace else ((b"connection", b"close"),)
+            writer.write(request(method, path, body, headers))
+            await writer.drain()
+            answer = await asyncio.wait_for(reader.read(), 15)
+        finally:
+            writer.close()
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
+        if not length or len(rest) < int(length):
+            raise EOFError("the answer is not whole")
+        return int(head[9:12]), msgspec.json.decode(rest)
+
+    async def submit(self) -> None:
+        """One caller: one job after the other."""
+        body = msgspec.json.encode({"message": WORDS})
+        while not self.stopping:
+            try:
+                status, told = await self.ask("POST", "/chat", body, self._dice.choice(PACES))
+            except (OSError, EOFError, TimeoutError):
+                self.broken += 1
+                await asyncio.sleep(0.01)
+                continue
+            if status == 202:
+                self.jobs.append(Known(told["job_id"], time.monotonic()))
+                self.begun.set()
+            elif status == 503:
+                self.refused += 1
+            else:
+                self.wrong.append(f"{status}: {told}")
+            await asyncio.sleep(self._dice.uniform(0, 0.4))
+
+    async def look(self) -> None:
+        """Looks at all that has no end yet, again and again; and once more at all, in the end."""
+        while not self.stopping or self.open:
+            for job in self.open:
+                with suppress(OSError, EOFError, TimeoutError):
+                    await self._look_at(job)
+            await asyncio.sleep(0.02)
+
+    @property
+    def open(self) -> list[Known]:
+        """Jobs that have no end yet."""
+        return [job for job in self.jobs if job.end is None]
+
+    async def _look_at(self, job: Known) -> None:
+        status, told = await self.ask("GET", f"/chat/status/{job.id}")
+        if status == 200 and told["status"] in ENDS:
+            job.end, job.over_at = told, time.monotonic()
+        elif status not in {200, 503}:
+            self.wrong.append(f"{job.id}: {status}: {told}")
+
+    async def look_again(self) -> list[str]:
+        """Those whose end is not what it was."""
+        told = [(await self.ask("GET", f"/chat/status/{job.id}"))[1] for job in self.jobs]
+        return [job.id for job, now in zip(self.jobs, told, strict=True) if now != job.end]
+
+
+async def attack(house: House, callers: Callers, dice: random.Random, count: int) -> None:
+    """So many kills, each at a drawn moment, of a drawn victim, for a drawn while."""
+    await callers.begun.wait()
+    for _ in range(count):
+        what = dice.choice(house.victims)
+        await asyncio.sleep(dice.uniform(0, 0.5))
+        await asyncio.to_thread(house.kill, what)
+        await asyncio.sleep(dice.uniform(0, 0.3))
+        await asyncio.to_thread(house.revive, what)
+
+
+async def run(house: House, seed: int, count: int) -> Callers:
+    """The whole of it."""
+    callers = Callers(house.gateway.port, seed)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CALLERS):
+            group.create_task(callers.submit())
+        looking = group.create_task(callers.look())
+        await attack(house, callers, random.Random(seed), count)
+        callers.stopping = True
+        await asyncio.wait_for(asyncio.shield(looking), 60)
+    assert await callers.look_again() == []
+    return callers
+
+
+def recovered(house: House, callers: Callers) -> list[float]:
+    """Of each kill, after how many seconds the last job had its end that was open when it came."""
+    found = []
+    for kill in house.kills:
+        open_then = [job.over_at or 0.0 for job in callers.jobs if job.at < kill.at < (job.over_at or 0.0)]
+        found.append(max(open_then, default=kill.at) - kill.at)
+    return found
+
+
+def attempted(ledger: Ledger) -> list[tuple[object, ...]]:
+    """Job and request of each attempt."""
+    return ledger.rows("SELECT e.job_id, e.request_id FROM entries e JOIN attempts a ON a.entry_id = e.id")
+
+
+def judge(house: House, callers: Callers, logged: Callable[[], list[tuple[str, str, str]]]) -> dict[str, int]:
+    """The sums."""
+    ledger = Ledger(house.folder)
+    ledger.wait_for_sweep()
+    seen = Counter(request for path, request, _ in logged() if path.endswith("/chat/completions"))
+
+    def unknown() -> dict[str, int]:
+        known = Counter(str(request) for _, request in attempted(ledger))
+        return {request: times for request, times in seen.items() if times > known[request]}
+
+    wait_until(lambda: not unknown(), "the ledger to know every call that the upstream saw", 20.0)
+    attempts = Counter(str(job) for job, _ in attempted(ledger))
+    too_often = []
+    for job in callers.jobs:
+        hits = sum(job.at - 1.0 <= kill.at <= (job.over_at or 0.0) for kill in house.kills)
+        if attempts[job.id.replace("-", "")] > 1 + hits:
+            too_often.append(job.id)
+    ends = Counter(str(job.end["status"]) for job in callers.jobs if job.end is not None)
+    wrong_answers = [
+        job.id
+        for job in callers.jobs
+        if job.end is not None and job.end["status"] == "completed" and WORDS not in job.end["result"]["response"]
+    ]
+    assert callers.wrong == []
+    assert ends == {"completed": len(callers.jobs)}
+    assert len({job.id for job in callers.jobs}) == len(callers.jobs)
+    assert wrong_answers == []
+    assert too_often == []
+    assert ledger.is_sound()
+    return {"jobs": len(callers.jobs), "calls": seen.total(), "refused": callers.refused, "broken": callers.broken}
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Iterator[Upstream]:
+    with start_upstream(tmp_path / "upstream") as served:
+        yield served
+
+
+def killed(folder: Path, upstream: Upstream, count: int, capsys: pytest.CaptureFixture[str], *, scale: bool) -> None:
+    """One run, and what it came to, in a line."""
+    (seed,) = seeds(1)
+    with ExitStack() as stack:
+        house = House(folder / "house", upstream, scale, stack)
+        callers = asyncio.run(run(house, seed, count))
+        told = judge(house, callers, upstream.logged)
+        cuts = quantiles(recovered(house, callers), n=100)
+    with capsys.disabled():
+        sums = ", ".join(f"{number} {name}" for name, number in told.items())
+        place = "scale" if scale else "embedded"
+        sys.stdout.write(
+            f"\n  jobs {place}, {count} kills, seed {seed}: {sums}; recovery p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s"
+        )
+
+
+@pytest.mark.parametrize(("scale", "count"), [(False, 12), (True, 18)], ids=["embedded", "scale"])
+def test_no_kill_loses_or_doubles_a_job(
+    tmp_path: Path, upstream: Upstream, scale: bool, count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is killed, every acknowledged job completes once, with no more calls than kills, each in the ledger."""
+    killed(tmp_path, upstream, count, capsys, scale=scale)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scale", [False, True], ids=["embedded", "scale"])
+def test_two_hundred_kills(tmp_path: Path, upstream: Upstream, scale: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same of a hundred kills in each topology."""
+    killed(tmp_path, upstream, 100, capsys, scale=scale)
