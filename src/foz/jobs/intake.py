@@ -138,7 +138,7 @@ class Jobs:
         try:
             bound = None if before is None else parse(before)
         except ValueError as error:
-            raise BadRequest(str(error), field="before") from error
+            raise BadRequest(str(error), field="before", status=422) from error
         return await self._house.store.listed(principal.id, most, bound)
 
     async def cancel(self, principal: Principal, id: str) -> Job:

@@ -6,7 +6,7 @@ not answer, there is nothing to tell; a driver that comes or goes is seen at the
 import ctypes
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from foz.ports.devices import Device
 
@@ -23,17 +23,6 @@ class Memory(ctypes.Structure):
     _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
 
 
-class Nvml(Protocol):
-    """What is called of the library; each gives 0 where it went well."""
-
-    nvmlInit_v2: Callable[..., int]  # noqa: N815 - the library's own names
-    nvmlShutdown: Callable[..., int]  # noqa: N815 - as above
-    nvmlDeviceGetCount_v2: Callable[..., int]  # noqa: N815 - as above
-    nvmlDeviceGetHandleByIndex_v2: Callable[..., int]  # noqa: N815 - as above
-    nvmlDeviceGetName: Callable[..., int]  # noqa: N815 - as above
-    nvmlDeviceGetMemoryInfo: Callable[..., int]  # noqa: N815 - as above
-
-
 def load() -> Any:
     """The library. Raises OSError where there is none."""
     return ctypes.CDLL(LIBRARY)
@@ -42,7 +31,7 @@ def load() -> Any:
 class NvmlDevices:
     """Implements `ports.devices.Devices`."""
 
-    def __init__(self, library: Callable[[], Nvml] = load) -> None:
+    def __init__(self, library: Callable[[], Any] = load) -> None:
         self._library = library
 
     def look(self) -> Sequence[Device]:
@@ -60,7 +49,7 @@ class NvmlDevices:
             return []
 
 
-def _devices(library: Nvml) -> list[Device]:
+def _devices(library: Any) -> list[Device]:
     count = ctypes.c_uint()
     if library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
         return []
@@ -68,7 +57,7 @@ def _devices(library: Nvml) -> list[Device]:
     return [device for device in found if device is not None]
 
 
-def _device(library: Nvml, index: int) -> Device | None:
+def _device(library: Any, index: int) -> Device | None:
     handle = ctypes.c_void_p()
     name = ctypes.create_string_buffer(LONGEST_NAME)
     memory = Memory()
