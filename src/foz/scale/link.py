@@ -100,6 +100,7 @@ class Wire:
         channel = self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
         await channel.initialize()
         channel.close_callbacks.add(self._closed)
+        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(self._closed)
         return channel
 
     def check(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from aio_pika import DeliveryMode, Message, connect
 from aio_pika.abc import AbstractChannel, AbstractExchange
-from aio_pika.exceptions import DeliveryError
+from aio_pika.exceptions import DeliveryError, PublishError
 from aiormq.abc import AbstractChannel as Plain
 
 from foz.canon.fault import NoCapacity
@@ -136,7 +136,7 @@ class RabbitQueue:
         context: SSLContext | None = None,
     ) -> None:
         self._deadline = deadline
-        self._name = name
+        self.name = name
         self._desk: _Desk | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -160,21 +160,21 @@ class RabbitQueue:
 
     async def publish(self, lane: Placement, id: bytes) -> None:
         """Confirmed by the broker when it returns. Raises NoCapacity."""
-        await self._send(None, topology.lane(lane, self._name), id)
+        await self._send(None, topology.lane(lane, self.name), id)
 
     async def postpone(self, lane: Placement, id: bytes, seconds: float) -> None:
         """It comes to its lane after so long, or so long as may be. Raises NoCapacity."""
-        await self._later(topology.lane(lane, self._name), id, seconds)
+        await self._later(topology.lane(lane, self.name), id, seconds)
 
     async def _later(self, queue: str, id: bytes, seconds: float) -> None:
         if seconds <= 0:
             await self._send(None, queue, id)
         else:
-            await self._send(topology.later(self._name), queue, id, min(max(seconds, 0.001), LONGEST_WAIT))
+            await self._send(topology.later(self.name), queue, id, min(max(seconds, 0.001), LONGEST_WAIT))
 
     async def bury(self, lane: Placement, id: bytes) -> None:
         """It is a dead letter. Raises NoCapacity."""
-        await self._send(topology.dead(self._name), topology.lane(lane, self._name), id)
+        await self._send(topology.dead(self.name), topology.lane(lane, self.name), id)
 
     async def _send(self, exchange: str | None, key: str, id: bytes, seconds: float | None = None) -> None:
         message = Message(
@@ -188,12 +188,19 @@ class RabbitQueue:
                 where = desk.lanes if exchange is None else desk.others[exchange]
                 await where.publish(message, key, mandatory=True)
         except NoCapacity as fault:
-            refused = isinstance(fault.__cause__, DeliveryError)
-            if refused:
-                log.warning("the broker took no id for %s: it is full, or its queues were removed", key)
-            if desk is not None and not refused:
-                self.own(desk.wire.silent())
+            if desk is not None:
+                self._judge(desk.wire, key, fault.__cause__)
             raise
+
+    def _judge(self, wire: Wire, key: str, cause: BaseException | None) -> None:
+        """What becomes of a connection over which a publication failed."""
+        if isinstance(cause, PublishError):  # no queue took it: a new connection declares them
+            log.warning("the broker has no queue %s any more; it is declared anew", key)
+            wire.drop()
+        elif isinstance(cause, DeliveryError):
+            log.warning("the broker refuses ids for %s: the queue is full", key)
+        else:
+            self.own(wire.silent())
 
     async def _open_desk(self) -> _Desk:
         if self._closed:
@@ -205,9 +212,9 @@ class RabbitQueue:
 
     async def _lay(self, wire: Wire) -> None:
         channel = await wire.channel(confirms=True)
-        await declare(channel, self._name)
+        await declare(channel, self.name)
         plain = await (await wire.channel(confirms=False)).get_underlay_channel()
-        names = topology.later(self._name), topology.dead(self._name)
+        names = topology.later(self.name), topology.dead(self.name)
         others = {name: await channel.get_exchange(name, ensure=False) for name in names}
         self._desk = _Desk(wire, plain, channel.default_exchange, others)
 
@@ -229,7 +236,7 @@ class RabbitQueue:
 
     async def _declare(self, wire: Wire) -> None:
         channel = await wire.channel(confirms=False)
-        await declare(channel, self._name)
+        await declare(channel, self.name)
 
     # -- looking -----------------------------------------------------------
 
@@ -244,7 +251,7 @@ class RabbitQueue:
             async with within(self._deadline, WHO, *TROUBLES):
                 desk = await self._open_desk()
                 await desk.wire.unblocked(self._deadline)
-                found = await desk.plain.queue_declare(topology.lane(lane, self._name), passive=True)
+                found = await desk.plain.queue_declare(topology.lane(lane, self.name), passive=True)
                 workers = await self._workers(desk.plain, lane)
         except NoCapacity:
             if desk is not None:
@@ -256,7 +263,7 @@ class RabbitQueue:
         now = asyncio.get_running_loop().time()
         at, count = self._counted.get(lane, (-COUNTED, 0))
         if now - at >= COUNTED:
-            found = await plain.queue_declare(topology.workers(lane, self._name), passive=True)
+            found = await plain.queue_declare(topology.workers(lane, self.name), passive=True)
             count = found.consumer_count or 0
             self._counted[lane] = now, count
         return count
