@@ -57,8 +57,7 @@ class Retold:
     def __init__(self, upstream: Upstream, management: Upstream) -> None:
         self._upstream = upstream
         self._management = management
-        self._asked: dict[str, Telling | None] = {}
-        self._asking = asyncio.Lock()
+        self._asked: dict[str, asyncio.Task[Telling | None]] = {}
 
     async def send(self, call: Call, patience: Patience, along: Headers = ()) -> UpstreamAnswer:
         """Sends it as the model takes it."""
@@ -88,19 +87,24 @@ class Retold:
                 return Heard(first)
 
     async def close(self) -> None:
-        """Closes idle connections."""
+        """Closes idle connections, and asks about no model any more."""
+        asking = [asked for asked in self._asked.values() if not asked.done()]
+        for asked in asking:
+            asked.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
         await self._upstream.close()
         await self._management.close()
 
     async def _described(self, model: str) -> Telling | None:
-        """What the management API says of a model; asked once, whatever came of it."""
-        async with self._asking:
-            if model not in self._asked:
-                if len(self._asked) >= MOST_ASKED:
-                    self._asked.clear()
-                self._asked[model] = None
-                self._asked[model] = await self._look_up(model)
-        return self._asked.get(model)
+        """
+        What the management API says of a model; asked once, whatever came of it. All who want to know of a model wait
+        for one question, and none for that about another model; who hangs up does not end it.
+        """
+        if model not in self._asked:
+            if len(self._asked) >= MOST_ASKED:
+                self._asked = {name: asked for name, asked in self._asked.items() if not asked.done()}
+            self._asked[model] = asyncio.ensure_future(self._look_up(model))
+        return await asyncio.shield(self._asked[model])
 
     async def _look_up(self, model: str) -> Telling | None:
         """An endpoint's description names its model, whose description is asked next."""
