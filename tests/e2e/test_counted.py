@@ -2,9 +2,9 @@
 Whether the ledger has exactly the tokens that the providers made: random calls through every face to every provider,
 whole, streamed and hung up, several at once, held against what the fakes counted by themselves.
 
-Of an answer that ended the two are the same. Of one that was hung up the ledger has no less than what its caller got,
-and no more than what was made; it is marked as estimated, unless the provider's own count had already come. The seed is
-printed; `FOZ_KILL_SEED` makes the same calls again.
+Of an answer that ended the two are the same, and a job's answer ends whoever listens. Of one that was hung up the
+ledger has no less than what its caller got, and no more than what was made; it is marked as estimated, unless the
+provider's own count had already come. The seed is printed; `FOZ_KILL_SEED` makes the same calls again.
 """
 
 import random
@@ -112,6 +112,8 @@ class Caller:
         path, body = face.say(plan.request, plan.cell.voice.public())
         self._connection = connection = self._connection or self._gateway.connect()
         headers: Headers = ((b"x-request-id", plan.id.encode()), *plan.headers)
+        if face.follows:
+            return self._followed(connection, plan, path, msgspec.json.encode(body), headers)
         connection.send(request("POST", path, msgspec.json.encode(body), headers))
         if plan.hung:
             chunks = self._some(connection, plan)
@@ -121,6 +123,24 @@ class Caller:
         reply = connection.reply()
         assert reply.status == 200, reply.body
         return face.hear_stream(Streamed([reply.body], ended=True)) if plan.request.stream else face.hear(reply)
+
+    def _followed(self, connection: RawConnection, plan: Plan, path: str, body: bytes, headers: Headers) -> Told:
+        """A job, to its end: it goes on when who listens to its stream hangs up."""
+        face = plan.cell.face
+        reply = connection.call("POST", path, body, headers)
+        assert reply.status == 202, reply.body
+        job = msgspec.json.decode(reply.body)["job_id"]
+        told = None
+        if plan.request.stream:
+            with self._gateway.connect() as listening:
+                listening.send(request("GET", f"{face.follows}/stream/{job}", b"", ()))
+                assert listening.head().status == 200
+                chunks = list(islice(iter(listening.chunk, b""), plan.leaves if plan.hung else None))
+            told = face.hear_stream(Streamed(chunks, ended=not plan.hung))
+        while True:
+            reply = connection.call("GET", f"{face.follows}/status/{job}?wait=10")
+            if msgspec.json.decode(reply.body).get("result", 1) is not None:
+                return told or face.hear(reply)
 
     def _some(self, connection: RawConnection, plan: Plan) -> list[bytes]:
         """What comes until its caller has enough."""
