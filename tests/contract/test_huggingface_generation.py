@@ -179,7 +179,10 @@ def test_every_family_says_whole_conversations(known: Any) -> None:
 
 
 def test_the_oldest_turns_are_left_out_where_there_is_no_room() -> None:
-    """A family that reads few characters gets the last turns whole, and of a turn that is too long its end."""
+    """
+    A family that reads few characters gets the last turns whole, of a turn that is too long its end, and of a system
+    prompt that is too long the beginning.
+    """
     kind = Kind(between="  ", fits=20)
     turns = [Message("user", (Text(f"turn number {number}"),)) for number in range(9)]
 
@@ -188,6 +191,9 @@ def test_the_oldest_turns_are_left_out_where_there_is_no_room() -> None:
         found: str = msgspec.json.decode(body)["inputs"]
         return found
 
+    system, question = Message("system", (Text("be kind, " * 9),)), Message("user", (Text("why?"),))
+    assert prompt(system, question) == "be kind, be ki\n\nwhy?"
+    assert prompt(system, Message("user", (Text("x" * 30 + "the end"),))) == "be kind, b\n\nxthe end"
     assert prompt(*turns) == "turn number 8"
     assert prompt(Message("user", (Text("x" * 30 + "the end"),))) == "x" * 13 + "the end"
 
@@ -247,12 +253,12 @@ def test_its_own_fields_go_along() -> None:
         (Sampling(temperature=0.0, top_p=0.5, top_k=3), {"do_sample": False}),
         (Sampling(temperature=0.2), {"temperature": 0.2, "do_sample": True}),
         (Sampling(top_p=1.0, top_k=0), {}),
-        (Sampling(top_p=0.0), {}),
+        (Sampling(top_p=0.0, temperature=0.7), {"do_sample": False}),
         (Sampling(repetition_penalty=1.1, seed=3), {"repetition_penalty": 1.1, "seed": 3}),
     ],
 )
 def test_sampling_is_said_as_the_endpoints_take_it(sampling: Sampling, expected: dict[str, object]) -> None:
-    """A temperature of 0 is greedy, and a `top_p` of 0 or 1 is not said: the endpoints refuse these numbers."""
+    """A temperature or a `top_p` of 0 is greedy, and a `top_p` of 1 is not said: the endpoints refuse these numbers."""
     body = GenerationClient().encode_request(ChatRequest("m", (), sampling=sampling), "org/m").body
     said = msgspec.json.decode(body)["parameters"]
 

@@ -25,9 +25,9 @@ def _unable(what: str, field: str) -> Unsupported:
 
 
 def _sampling(sampling: Sampling, kind: Kind) -> Wire:
-    """The endpoints refuse a temperature of 0 and a `top_p` of 1: what they mean is said in other words."""
-    greedy = sampling.temperature == 0
-    top_p = sampling.top_p if sampling.top_p is not None and 0 < sampling.top_p < 1 else None
+    """The endpoints refuse a temperature of 0, and 0 and 1 as `top_p`: what they mean is said in other words."""
+    greedy = sampling.temperature == 0 or sampling.top_p == 0
+    top_p = sampling.top_p if sampling.top_p is not None and sampling.top_p < 1 else None
     said: Wire = {
         "temperature": None if greedy else sampling.temperature,
         "top_p": None if greedy else top_p,

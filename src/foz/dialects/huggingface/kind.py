@@ -91,12 +91,20 @@ def _fitting(turns: list[str], kind: Kind, room: int) -> list[str]:
     return kept[::-1]
 
 
+def _shortened(system: str, others: list[Message], kind: Kind) -> str:
+    """Of what the system says, the beginning: what the last turn leaves room for, and half of all room in any case."""
+    if kind.fits is None or not others:
+        return system
+    beside = len(_marked(kind.system, "")) + len(_turn(others[-1], kind)) + len(kind.answer)
+    return system[: max(kind.fits - beside, kind.fits // 2)]
+
+
 def fold(messages: Iterable[Message], kind: Kind) -> str:
     """The conversation as one prompt. Raises Unsupported for what is no text."""
     said = tuple(messages)
     system = "\n".join(_text(message) for message in said if message.role in {"system", "developer"})
-    head = _marked(kind.system, system) if system else ""
     others = [message for message in said if message.role not in {"system", "developer"}]
+    head = _marked(kind.system, _shortened(system, others, kind)) if system else ""
     if kind.alone and len(others) == 1 and others[0].role == "user":
         return head + _text(others[0])
     goes_on = bool(others) and others[-1].role == "assistant"
