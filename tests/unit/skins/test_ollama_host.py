@@ -104,15 +104,15 @@ def test_a_fault_says_when_to_ask_again_and_whose_it_is() -> None:
 
 
 def test_names_are_listed_once_ollamas_first() -> None:
-    """Ollama's models lose prefix and `:latest`, and come first; a name that is there already is not said again."""
+    """Ollama's models lose prefix and `:latest`, and come first; what another model is called keeps what tells it."""
     models = [
         Model("gpt", (), owner="openai"), Model("llama3", ()), Model("llama3:8b", (), owner="ollama"),
         Model("ollama/llama3:latest", (), owner="ollama"), Model("qwen:latest", (), owner="ollama"),
-        Model("other:latest", ()),
+        Model("other:latest", ()), Model("ollama/other:latest", (), owner="ollama"),
     ]  # fmt: skip
 
     assert msgspec.json.decode(SKIN.list_models(models, _visit(LIST)).body) == [
-        "llama3:8b", "llama3", "qwen", "gpt", "other:latest",
+        "llama3:8b", "llama3:latest", "qwen", "other", "gpt", "llama3", "other:latest",
     ]  # fmt: skip
     assert SKIN.list_models([], _visit(LIST)).body == b"[]"
 

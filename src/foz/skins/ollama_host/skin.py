@@ -99,9 +99,9 @@ class OllamaHostSkin:
         return attribution_of(visit.call)
 
     def list_models(self, models: list[Model], visit: Visit) -> Reply:
-        """Names only: Ollama's first, without what they need not say."""
-        own = [_bare(model.name) for model in models if model.owner == SOURCE]
+        """Names only: Ollama's first, without what they need not say to be understood."""
         others = [model.name for model in models if model.owner != SOURCE]
+        own = [_short(model.name, frozenset(others)) for model in models if model.owner == SOURCE]
         return Reply(200, WHOLE, json.encode(list(dict.fromkeys((*own, *others)))))
 
     def show_model(self, model: Model, visit: Visit) -> Reply:
@@ -123,6 +123,8 @@ class OllamaHostSkin:
         return {**found, "Names": {"type": "array", "items": {"type": "string"}}, "Error": detail}
 
 
-def _bare(name: str) -> str:
-    """As Ollama's users say it."""
-    return name.removeprefix(f"{SOURCE}/").removesuffix(_LATEST)
+def _short(name: str, others: frozenset[str]) -> str:
+    """As Ollama's users say it, unless another model is called so."""
+    tagged = name.removeprefix(f"{SOURCE}/")
+    bare = tagged.removesuffix(_LATEST)
+    return next((said for said in (bare, tagged) if said not in others), name)
