@@ -1,16 +1,20 @@
 """Where answers may be kept, for the contract suite: one line in CACHES for each. As `topologies.py` for jobs."""
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from redis import Redis
 
 from foz.ports.cache import Cache
+from foz.scale.cache import RedisCache
 from foz.store.cache import SqliteCache
 from foz.testing.cache import MemoryCache
+from foz.testing.servers import shared_redis
 
 SIZE = 8 * 2**20
 LONGEST = 30.0
@@ -66,11 +70,42 @@ class InMemory:
         return _Remembered(self, size)
 
 
+class InRedis:
+    """Names of its own on a Redis."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.name = f"foz-{secrets.token_hex(6)}"
+
+    def open(self, size: int = SIZE) -> Opened:
+        """As a process that was told its address."""
+        return RedisCache(self.url, size, name=self.name, deadline=5.0)
+
+    def names(self) -> list[bytes]:
+        """All that is there of it."""
+        with Redis.from_url(self.url) as client:
+            return list(client.scan_iter(f"{{{self.name}}}:*", count=1000))
+
+    def remove(self) -> None:
+        """All of it."""
+        with Redis.from_url(self.url) as client:
+            for key in self.names():
+                client.unlink(key)
+
+
+def in_redis(_: Path, request: pytest.FixtureRequest) -> Ground:
+    """Names of its own on the server of the session."""
+    ground = InRedis(shared_redis())
+    request.addfinalizer(ground.remove)
+    return ground
+
+
 Place = Callable[[Path, pytest.FixtureRequest], Ground]
 
 CACHES: Mapping[str, Place] = {
     "embedded": lambda folder, _: Embedded(Path(tempfile.mkdtemp(dir=folder))),
     "memory": lambda *_: InMemory(),
+    "redis": in_redis,
 }
 """By name. What is added here has the whole suite."""
 

@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack
 
 from pydantic import SecretStr
 
+from foz.assembly.cache import Opened, opened
 from foz.assembly.duty import every, tried
+from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 from foz.ports.cache import Cache
 from foz.ports.clock import Clock
 from foz.sessions.keeper import Keeper
 from foz.store.cache import FORGET_SECONDS as FORGET_ANSWERS
-from foz.store.cache import SqliteCache
 from foz.store.content import ContentFiles
 from foz.store.database import StoreError, connect_reader, path_of, prepare
 from foz.store.disk import SWEEP_SECONDS, Disk
@@ -52,14 +53,14 @@ class Books:
         self.posting = Posting(self._disk.writer, self._lookups)
         self.jobs = SqliteJobs(self._disk.writer, self._lookups)
         self.queue = SqliteQueue(self._disk.writer, self._lookups, clock.now)
-        self._cache: SqliteCache | None = None
+        self._cache: Opened | None = None
 
     def cache(self, settings: Settings) -> Cache | None:
         """Where answers are kept, from when a model wants it on. Where it cannot be used, calls go on without."""
         if self._cache is None and any(row.cache_ttl is not None for row in settings.model):
             try:
-                self._cache = SqliteCache(settings.data, settings.cache.max_size)
-            except StoreError as error:
+                self._cache = opened(settings)
+            except (StoreError, ConfigError) as error:
                 log.warning("answers are not kept: %s", error)
         if self._cache is not None:
             self._cache.size = settings.cache.max_size

@@ -50,10 +50,15 @@ def scripts(subject: str) -> Mapping[str, Script]:
 
 
 class Pool:
-    """Connections to one Redis, of one loop. `name` comes before all keys, in braces: a cluster keeps them together."""
+    """
+    Connections to one Redis, of one loop. `name` comes before all keys, in braces: a cluster keeps them together; then
+    what is kept there.
+    """
 
-    def __init__(self, url: str, name: str, deadline: float = DEADLINE, connections: int = CONNECTIONS) -> None:
-        self.prefix = f"{{{name}}}:jobs"
+    def __init__(
+        self, url: str, name: str, deadline: float = DEADLINE, connections: int = CONNECTIONS, kept: str = "jobs"
+    ) -> None:
+        self.prefix = f"{{{name}}}:{kept}"
         self.deadline = deadline
         pool = BlockingConnectionPool.from_url(
             url,

@@ -31,7 +31,6 @@ MOST_WAITING = 16 * MOST
 _LOG_BYTES = 16 * 2**20
 """Of the write-ahead log, that are kept after a checkpoint."""
 _SOME_EXPIRED = 256
-_SOME_OLD = 16
 _SQL = load("cache")
 
 
@@ -169,7 +168,7 @@ def _trim(connection: apsw.Connection, most: int) -> None:
     """Drops the oldest until the rest has room."""
     pages = most // _number(connection, "page_size")
     while _number(connection, "page_count") - _number(connection, "freelist_count") > pages:
-        connection.execute(_SQL["drop_oldest"], (_SOME_OLD,))
+        connection.execute(_SQL["drop_oldest"])
         if not connection.changes():
             return
 

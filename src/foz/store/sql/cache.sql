@@ -19,4 +19,4 @@ INSERT OR REPLACE INTO answers (key, expires, data) VALUES (?, ?, ?);
 DELETE FROM answers WHERE number IN (SELECT number FROM answers WHERE expires <= ? ORDER BY expires LIMIT ?);
 
 -- name: drop_oldest
-DELETE FROM answers WHERE number IN (SELECT number FROM answers ORDER BY number LIMIT ?);
+DELETE FROM answers WHERE number = (SELECT min(number) FROM answers);
