@@ -191,10 +191,7 @@ class Files(Section):
 
 
 class Cache(Section):
-    """
-    Answers that answer the same request again, for models with a `cache_ttl`. They are kept in the data directory,
-    or in Redis where jobs are.
-    """
+    """Answers that answer again, for models with a `cache_ttl`: in the data directory, or in Redis where jobs are."""
 
     max_size: Size = Field(default=256 * 2**20, description="Most bytes of all of them; the oldest go first.")
 
