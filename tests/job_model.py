@@ -47,8 +47,8 @@ class Model:
     def published(self, id: bytes, now: int) -> None:
         """Not again for a while."""
         kept = self.jobs.get(id)
-        if kept is not None and kept.job.state is PENDING:
-            kept.publish = max(now + REPUBLISH, kept.job.due)
+        if kept is not None and kept.job.state is PENDING and kept.job.due <= now:
+            kept.publish = now + REPUBLISH
 
     def withdraw(self, id: bytes) -> None:
         """If nobody counts on it."""

@@ -66,6 +66,21 @@ def test_what_is_not_due_is_not_overdue(ground: Ground) -> None:
     play(ground, story)
 
 
+def test_late_news_of_a_publication_hides_nothing(ground: Ground) -> None:
+    """Told of a publication that was before a job was claimed and put back, the store still has it overdue when due."""
+
+    async def story(_: Ground, side: Side) -> None:
+        store = side.store
+        one = await store.add(job(), b"")
+        await claimed(store, one.id)
+        await store.put_back(one.id, 1, GPU, NOW + 500, counts=True)
+        await store.published(one.id, NOW)
+        (found,) = await store.overdue(NOW + 500, 10)
+        assert found.id == one.id
+
+    play(ground, story)
+
+
 def test_a_lapsed_lease_is_overdue(ground: Ground) -> None:
     """From the moment a lease lapses its job is overdue, until it is renewed, claimed or over; both lanes alike."""
 

@@ -52,7 +52,10 @@ class JobStore(Protocol):
         ...
 
     async def published(self, id: bytes, now: int) -> None:
-        """The queue has it: it need not be published again for a while (REPUBLISH)."""
+        """
+        The queue has it: it need not be published again for a while (REPUBLISH). Nothing where it is not due by `now`:
+        it was claimed and put back since it was published, and the queue does not have it for that.
+        """
         ...
 
     async def withdraw(self, id: bytes) -> None:

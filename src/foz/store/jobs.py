@@ -88,7 +88,7 @@ class SqliteJobs:
 
     async def published(self, id: bytes, now: int) -> None:
         """Not to be published again for a while."""
-        await self._writer.put(self._published, (id, now + REPUBLISH))
+        await self._writer.put(self._published, (id, now, now + REPUBLISH))
 
     async def withdraw(self, id: bytes) -> None:
         """Forgets it, if nobody counts on it."""

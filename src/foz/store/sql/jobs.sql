@@ -19,9 +19,9 @@ INSERT INTO job_orders (number, data) VALUES (?, ?);
 UPDATE jobs SET shared = 1 WHERE id = ? AND shared = 0;
 
 -- name: published
-UPDATE jobs SET publish = max(next.column2, due)
-FROM (VALUES (?, ?)) AS next
-WHERE jobs.id = next.column1 AND +jobs.state = 'pending';
+UPDATE jobs SET publish = next.column3
+FROM (VALUES (?, ?, ?)) AS next
+WHERE jobs.id = next.column1 AND +jobs.state = 'pending' AND +jobs.due <= next.column2;
 
 -- name: withdraw
 DELETE FROM jobs WHERE id = ? AND state = 'pending' AND epoch = 0 AND shared = 0 RETURNING number, principal, key;
