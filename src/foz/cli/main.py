@@ -12,6 +12,7 @@ import foz
 
 COMMANDS = {
     "doctor": "what is configured, what is reachable, what is wrong and what to do",
+    "jobs": "list, follow, retry and cancel jobs, and look at dead letters",
     "keys": "make, list and revoke callers' keys",
     "models": "the models that callers can name",
     "serve": "run the gateway",

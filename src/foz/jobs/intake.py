@@ -10,16 +10,18 @@ import logging
 import math
 import sys
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 from msgspec import Struct
 
 from foz.canon.fault import BadRequest, Fault, NoCapacity, NotFound
 from foz.canon.identity import parse, text
-from foz.canon.job import START, Job, Mark, Piece
+from foz.canon.job import START, Job, Mark
 from foz.canon.model import Placement
 from foz.canon.principal import Principal
 from foz.canon.request import Ask, over
 from foz.gateway.pipeline import asked
+from foz.jobs.following import Told, followed
 from foz.jobs.lanes import lane
 from foz.jobs.order import digest, packed
 from foz.jobs.working import House, Workers
@@ -149,33 +151,12 @@ class Jobs:
             self._workers.stop_work(job.id)
         return cancelled or job
 
-    async def follow(self, principal: Principal, id: str, after: Mark = START) -> AsyncGenerator[Piece | Job | None]:
-        """
-        The pieces of one's own job after a mark, as they come; a Job at the beginning and each time it stands otherwise
-        than before (it was claimed, maybe anew under the next epoch; it ended, which comes last); None where nothing
-        came for a while.
-        """
-        store = self._house.store
+    async def follow(self, principal: Principal, id: str, after: Mark = START) -> AsyncGenerator[Told]:
+        """One's own job, as `following.followed` tells it."""
         job = await self.find(principal, id)
-        yield job
-        while True:
-            found = await store.find(job.id)  # before the log: what it says of the end holds for all pieces that follow
-            if found is None:
-                return
-            if not found.over and (found.state, found.epoch) != (job.state, job.epoch):
-                job = found
-                yield job
-            pieces = await store.log(job.id, after, MOST_PIECES)
-            for piece in pieces:
-                after = piece.mark
-                yield piece
-            if pieces:
-                continue
-            if found.over:
-                yield found
-                return
-            await store.wait(found, after, LOOK)
-            yield None
+        async with aclosing(followed(self._house.store, job, after)) as following:
+            async for told in following:
+                yield told
 
     async def lanes(self) -> dict[Placement, Lane]:
         """How both lanes stand. Raises NoCapacity."""

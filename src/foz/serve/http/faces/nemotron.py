@@ -22,6 +22,7 @@ from foz.canon.model import Capability, Model, Placement
 from foz.canon.principal import Principal
 from foz.canon.request import Ask, Mode, Operation
 from foz.gateway.pipeline import Gateway
+from foz.jobs.following import Told
 from foz.jobs.intake import Jobs
 from foz.ports.devices import Device
 from foz.ports.jobs import Lane
@@ -42,7 +43,6 @@ from foz.skins.nemotron.bodies import (
 )
 from foz.skins.nemotron.skin import NAME
 
-Told = Piece | Job | None
 Queues = Mapping[Placement, Lane] | Fault
 """How both lanes' queues stand, or why nobody can tell."""
 LONGEST_WAIT = 60
@@ -152,11 +152,14 @@ class _Teller:
         self._job = job
         self._read = mark
         self._first = True
+        self._quiet = False
+        """Whether nothing was said since there was last nothing to say."""
 
     def tell(self, one: Told) -> bytes:
         """The event of what the following gave."""
+        quiet, self._quiet = self._quiet, one is None
         if one is None:
-            return KEEP_ALIVE
+            return KEEP_ALIVE if quiet else b""
         if isinstance(one, Piece):
             anew = self._at(one.mark.epoch)
             self._read = one.mark
