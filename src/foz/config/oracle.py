@@ -74,23 +74,29 @@ class Credentials:
             raise ConfigError(f"{self.file}: [{self.profile.name}] key_file: {error}") from None
 
     def key(self) -> OciKey:
-        """Who signs at this moment. A token file that is gone leaves the token as it was."""
-        if self._token_file is None:
-            return self._current
-        try:
-            about = self._token_file.stat()
-        except OSError as error:
-            if self._token_seen is None:
-                raise ConfigError(f"{self._token_file}: the token cannot be read: {error.strerror}") from error
-            return self._current
-        seen = (about.st_mtime_ns, about.st_size)
-        if seen != self._token_seen:
-            token = _read(self._token_file, "token").decode("ascii", "replace").strip()
-            if not token or not token.isprintable() or not token.isascii() or '"' in token:
-                raise ConfigError(f"{self._token_file}: expected a token of printable ASCII characters")
-            self._token_seen = seen
-            self._current = OciKey(token_id(token), self._key)
+        """Who signs at this moment. A token file that is gone, or half written, leaves the token as it was."""
+        if self._token_file is not None:
+            try:
+                self._renew(self._token_file)
+            except ConfigError:
+                if self._token_seen is None:
+                    raise
         return self._current
+
+    def _renew(self, file: Path) -> None:
+        """Reads the token, if it is another than it was. Raises ConfigError."""
+        try:
+            about = file.stat()
+        except OSError as error:
+            raise ConfigError(f"{file}: the token cannot be read: {error.strerror}") from error
+        seen = (about.st_mtime_ns, about.st_size)
+        if seen == self._token_seen:
+            return
+        token = _read(file, "token").decode("ascii", "replace").strip()
+        if not token or not token.isprintable() or '"' in token or not token.isascii():
+            raise ConfigError(f"{file}: expected a token of printable ASCII characters")
+        self._token_seen = seen
+        self._current = OciKey(token_id(token), self._key)
 
     @override
     def __repr__(self) -> str:

@@ -108,6 +108,10 @@ def test_a_renewed_token_is_read_again(account: Account, tmp_path: Path) -> None
     token.write_text("second")
     os.utime(token, ns=(1, 1))
     assert credentials.key().id == "ST$second"
+    for spoiled in ("", 'half"', "\x00"):  # as who renews it writes it
+        token.write_text(spoiled)
+        os.utime(token, ns=(2, 2))
+        assert credentials.key().id == token_id("second")
     token.unlink()
     assert credentials.key().id == "ST$second"
     with pytest.raises(ConfigError, match="the token cannot be read"):
