@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
 import msgspec
 import pytest
@@ -28,6 +29,7 @@ from foz.jobs.lanes import Limits
 from foz.jobs.order import Witness
 from foz.jobs.working import House, Workers, sweep
 from foz.ports.codec import ServerCodec
+from foz.ports.jobs import JobStore
 from foz.ports.skin import Visit
 from foz.testing.clock import LoopClock
 from foz.testing.upstream import Scripted
@@ -101,7 +103,7 @@ class Office:
         """The process ends."""
         await self.workers.stop(drain)
         self.duty.cancel()
-        await asyncio.wait({self.duty})
+        await asyncio.gather(self.duty, return_exceptions=True)
 
 
 class _Moded(Witness):
@@ -127,6 +129,13 @@ async def office(
         yield one
     finally:
         await one.close()
+
+
+class Unreachable:
+    """A store to whoever is as good as dead."""
+
+    def __getattr__(self, name: str) -> object:
+        raise NoCapacity(f"Nobody answers {name}.")
 
 
 async def until(is_so: Callable[[], object]) -> None:
@@ -332,6 +341,59 @@ def test_a_silent_worker_loses_its_job(ground: Ground) -> None:
             assert told([answer]) == "Elsewhere"
         await frozen.workers.stop(0)
         await other.close()
+
+    play(ground, story)
+
+
+def test_a_job_that_its_worker_lives_through_is_run_once(ground: Ground) -> None:
+    """A job that takes many times its lease is run once, while another process looks for what was left."""
+
+    async def story(place: Ground, side: Side) -> None:
+        gate, other = asyncio.Event(), await place.open()
+        script = Scripted(piece("Into "), *STREAM[1:], held={1: gate})
+        two = Office(other, [], [], LIMITS, 0.2)
+        async with office(side, bought=[script], lease=0.2) as one:
+            job = await one.submit(mode=Mode.API)
+            first = await one.state(job, JobState.PROCESSING)
+            two.workers.start()
+            while (await one.state(job, JobState.PROCESSING)).due < first.due + 1_000:
+                await one.clock.sleep(0.02)
+            gate.set()
+            done = await two.over(job)
+            assert (done.state, done.epoch, done.attempts) == (JobState.COMPLETED, 1, 1)
+            assert not two.core.upstreams["bought"].calls
+        await two.close()
+        await other.close()
+
+    play(ground, story)
+
+
+def test_a_poison_job_is_given_up(ground: Ground) -> None:
+    """A job at which one worker after the other dies is failed after its attempts, as a dead letter that says why."""
+
+    async def story(place: Ground, side: Side) -> None:
+        never = asyncio.Event()
+        desk = Office(side, [], [], LIMITS, 5.0)
+        job = await desk.submit(mode=Mode.API)
+        silent: list[Office] = []
+        for number in range(1, LIMITS.attempts + 1):
+            doomed = await place.open()
+            dying = Office(doomed, [], [Scripted(piece("In"), held={1: never})], LIMITS, 0.1)
+            dying.duty.cancel()  # it renews nothing
+            dying.workers.start()
+            while (await desk.state(job, JobState.PENDING, JobState.PROCESSING)).epoch < number:
+                await desk.clock.sleep(0.01)
+            dying.house.store = cast("JobStore", Unreachable())
+            await doomed.close()
+            silent.append(dying)
+        async with office(side) as last:
+            end = await last.over(job)
+            assert (end.state, end.dead) == (JobState.FAILED, True)
+            assert end.trouble is not None
+            assert (end.trouble.code, "3 times" in end.trouble.message) == ("poison", True)
+            assert [dead.id for dead in await side.store.dead(10)] == [job.id]
+        for one in (desk, *silent):
+            await one.close()
 
     play(ground, story)
 
