@@ -212,6 +212,68 @@ def test_embeddings_answer_again(house: House) -> None:
     assert first.body == second.body
 
 
+def test_a_job_is_answered_again(house: House) -> None:
+    """What a caller waited for answers a job, and a job another one, without a call; the ledger names the job."""
+    before = house.calls()
+    first = house.ask("Who waits?")
+    key = (b"authorization", f"Bearer {KEY}".encode())
+    body = msgspec.json.encode({"model": "house", "messages": [{"role": "user", "content": "Who waits?"}]})
+    with house.gateway.connect() as connection:
+        accepted = connection.call("POST", OPENAI, body, (key, (b"prefer", b"respond-async")))
+        assert accepted.status == 202
+        place = (accepted.header(b"location") or b"").decode()
+        wait_until(lambda: connection.call("GET", place, headers=(key,)).status == 200, "the job's answer")
+        answer = connection.call("GET", place, headers=(key,))
+
+        asked = msgspec.json.encode({"model": "house", "message": "Who waits?"})
+        for _ in range(2):
+            accepted = connection.call("POST", "/chat", asked, (key,))
+            assert accepted.status == 202, accepted.body
+            place = (accepted.header(b"location") or b"").decode()
+            told = msgspec.json.decode(connection.call("GET", f"{place}?wait=20", headers=(key,)).body)
+            assert told["status"] == "completed", told
+
+    assert msgspec.json.decode(answer.body) == msgspec.json.decode(first.body)
+    targets = [row[0] for row in house.rows(4)]
+    assert (targets[:2], targets[3]) == (["lab/one", "cache"], "cache")
+    assert house.calls() == before + targets.count("lab/one")
+    query = "SELECT count(job_id) FROM entries WHERE first_target = 'cache'"
+    with closing(sqlite3.connect(f"file:{house.gateway.folder}/data/foz.db?mode=ro", uri=True)) as books:
+        assert books.execute(query).fetchone()[0] >= 2
+
+
+def test_a_file_of_ours_is_what_is_in_it(house: House) -> None:
+    """A question about an uploaded file answers again for another upload of the same words, and not for other words."""
+    key = (b"authorization", f"Bearer {KEY}".encode())
+
+    def upload(words: str) -> str:
+        form = (
+            '--cut\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n--cut\r\n'
+            f'content-disposition: form-data; name="file"; filename="a.txt"\r\n\r\n{words}\r\n--cut--\r\n'
+        )
+        headers = (key, (b"content-type", b"multipart/form-data; boundary=cut"))
+        return str(msgspec.json.decode(house.call("/v1/files", form.encode(), headers).body)["id"])
+
+    def ask(file: str) -> bytes | None:
+        parts = [{"type": "text", "text": "What is in it?"}, {"type": "file", "file": {"file_id": file}}]
+        body = msgspec.json.encode({"model": "house", "messages": [{"role": "user", "content": parts}]})
+        return mark(house.call(OPENAI, body, (key,)))
+
+    told = [ask(upload(words)) for words in ("rivers", "rivers", "mouths")]
+    assert told == [b"miss", b"hit", b"miss"]
+
+
+def test_hits_are_counted(house: House) -> None:
+    """The metrics have the calls of the target `cache`, which took no tokens."""
+    for _ in range(2):
+        house.ask("How many?")
+    with house.gateway.connect() as connection:
+        told = connection.call("GET", "/metrics", headers=((b"x-api-key", KEY.encode()),)).body.decode()
+    lines = [line for line in told.splitlines() if 'target="cache"' in line]
+    assert any(line.startswith("foz_requests_total") and float(line.split()[-1]) >= 1 for line in lines), lines
+    assert all(line.endswith((" 0.0", " 0")) for line in lines if line.startswith("foz_tokens"))
+
+
 def test_it_survives_a_kill_and_needs_no_upstream(tmp_path: Path) -> None:
     """After a kill -9, with the upstream gone, a new gateway answers again; without the file it asks and is refused."""
     (tmp_path / "upstream").mkdir()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -34,6 +35,7 @@ from foz.gateway.services import Policy
 from foz.ports.cache import MOST
 from foz.ports.line import Line
 from foz.ports.turn import Duty
+from foz.store.content import ContentFiles
 from foz.testing.caller import RecordedCaller
 from foz.testing.upstream import Scripted
 from tests.core import COUNTED, DONE, FINISH, HELLO, PUBLIC, STREAM, STREAMED, UP, WHO, WHOLE, Core, body, piece, run
@@ -510,6 +512,27 @@ def test_headers_that_go_along_are_part_of_the_request() -> None:
         alike = [((b"x-beta-one", b"1"), (b"x-other", other)) for other in (b"1", b"2")]
         told = [await asked.ask(headers=headers) for headers in (*alike, ((b"x-beta-one", b"2"),), ())]
         assert marks(*told) == [b"miss", b"hit", b"miss", b"miss"]
+
+    run(main())
+
+
+def test_a_hit_is_captured_as_any_call(tmp_path: Path) -> None:
+    """Where a skin's content is kept, a hit's input and output are kept under its own entry."""
+
+    async def main() -> None:
+        asked = Asked(Scripted(WHOLE), policy=Policy(captured=frozenset({"openai"})))
+        core = asked.core
+        content = core.services.content = ContentFiles(tmp_path, core.clock.now)
+        try:
+            for _ in range(2):
+                await asked.ask()
+            _, hit = core.ledger.entries
+            kept = await content.read(hit)
+        finally:
+            content.close()
+        assert asked.calls == 1
+        assert kept is not None
+        assert (kept.output, "Where do rivers end?" in kept.input) == ("Into the sea", True)
 
     run(main())
 

@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 import foz.skins
 from foz.assembly.faces import faces
 from foz.config.settings import Settings
-from foz.ports.skin import Route
+from foz.ports.skin import OPERATIONS, Route
 from foz.serve.http.desk import Desk
 from foz.serve.http.reference import Tree, document
 from foz.serve.http.routes import Table
@@ -96,6 +96,7 @@ def test_every_operation_names_its_headers(route: Route) -> None:
     assert "X-Foz-Project" in read or route.method == "GET"
     assert "X-Request-Id" in _answer(route)["headers"]
     assert ("Location" in operation["responses"].get("202", {}).get("headers", ())) == (route.accepted is not None)
+    assert ("X-Foz-Cache" in _answer(route)["headers"]) == (route.action in OPERATIONS and not route.deferred)
     assert "Retry-After" in operation["responses"]["5XX"]["headers"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from foz.ports.skin import FORM, JSON, Query, Route
+from foz.ports.skin import FORM, JSON, OPERATIONS, Query, Route
 from foz.serve.http.routes import PARAMETER, Table
 from foz.wire.http import Headers
 
@@ -38,11 +38,12 @@ ACCEPTED = "It has become a job, which `Location` tells of."
 ANSWERED = {
     "Location": "Where the job's answer will be.",
     "X-Request-Id": "The id under which the ledger knows the call.",
+    "X-Foz-Cache": "Of a model whose answers are kept: `hit`, or `miss` where a target was asked.",
     "Retry-After": "Where it is known: whole seconds after which to ask again.",
     "Retry-After-Ms": "The same in milliseconds.",
     "X-Should-Retry": "`false` where asking again at once is of no use.",
 }
-FAULTY = [name for name in ANSWERED if name != "Location"]
+FAULTY = [name for name in ANSWERED if name not in {"Location", "X-Foz-Cache"}]
 _PREFIXES = ("#/components/schemas/", "#/$defs/", "#/definitions/")
 
 
@@ -143,7 +144,8 @@ def _answers(table: Table, route: Route) -> Tree:
     failed: Tree = {"description": "What went wrong, in this API's words.", "headers": _told(FAULTY)}
     if ERROR in table.schemas[route.skin]:
         failed["content"] = {"application/json": {"schema": _reference(table, route, ERROR)}}
-    answered = {"description": "The answer.", "headers": _told(["X-Request-Id"]), "content": content}
+    known = ["X-Request-Id", "X-Foz-Cache"] if route.action in OPERATIONS else ["X-Request-Id"]
+    answered = {"description": "The answer.", "headers": _told(known), "content": content}
     accepted = {"description": ACCEPTED, "headers": _told(["X-Request-Id", "Location"])}
     if route.deferred:
         return {"202": {**accepted, "content": content}, "4XX": failed, "5XX": failed}
