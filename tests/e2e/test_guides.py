@@ -50,7 +50,7 @@ def test_every_curl_of_a_guide_is_answered(gateway: Served, block: str) -> None:
     assert addresses == len(re.findall(r"^curl ", block, re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", ["chat-completion", "model-api", "oci-genai-proxy", "ollama-host"])
+@pytest.mark.parametrize("page", ["chat-completion", "model-api", "nemotron", "oci-genai-proxy", "ollama-host"])
 def test_every_older_api_has_a_guide_to_type_from(page: str) -> None:
     """Each skin of an older API has a guide with a block of curl in it, so that it is among those above."""
     assert any(str(block.id).startswith(f"{page}.md-") for block in BLOCKS)

@@ -191,7 +191,7 @@ def _add_info(made: APIRouter, desk: Desk, jobs: Jobs, name: str) -> None:
     async def info(request: Request) -> Response:
         """
         Of each mode: whether it can be asked now and else why not, the models that answer in it, this machine's GPUs,
-        how many jobs wait and how many are worked at at once, and whether the usual model can think there.
+        how many jobs wait and how many processes take them, and whether the usual model can think there.
         """
         found = [] if desk.devices is None else await asyncio.to_thread(desk.devices.look)
         modes, queues = _Modes(gateway, who(request), name), await _queues(jobs)
