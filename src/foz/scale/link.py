@@ -127,6 +127,10 @@ class Wire:
             raise NoCapacity(why, retry_after=AGAIN) from fault
         self._was_blocked = False
 
+    def doubt(self) -> None:
+        """It did not answer: till it does nobody waits long for it."""
+        self._was_blocked = True
+
     async def silent(self) -> None:
         """It did not answer: it is dropped, unless that is for an alarm, which passes."""
         try:

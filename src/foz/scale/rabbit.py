@@ -200,6 +200,7 @@ class RabbitQueue:
         elif isinstance(cause, DeliveryError):
             log.warning("the broker refuses ids for %s: the queue is full", key)
         else:
+            wire.doubt()
             self.own(wire.silent())
 
     async def _open_desk(self) -> _Desk:
@@ -255,6 +256,7 @@ class RabbitQueue:
                 workers = await self._workers(desk.plain, lane)
         except NoCapacity:
             if desk is not None:
+                desk.wire.doubt()
                 self.own(desk.wire.silent())
             raise
         return Lane(found.message_count or 0, workers)

@@ -120,7 +120,7 @@ def test_an_alarm_refuses_submissions_and_lets_work_end(broker: RabbitServer) ->
         try:
             with refused():
                 await queue.publish(GPU, new_id())
-            with refused(0.2):
+            with refused(0.1):
                 await queue.publish(GPU, new_id())  # it is known now, and not waited for again
             await taken.done()
         finally:
