@@ -505,6 +505,27 @@ def test_an_event_that_is_none_is_refused(house: House) -> None:
         assert problem["loc"] == ["query", "after"]
 
 
+def test_a_follower_who_hangs_up_is_followed_by_nobody(house: House) -> None:
+    """What follows a job for a caller ends with the caller, though the job goes on."""
+    id = house.submit(said(model="simple"), headers=simulating(hang=4))
+    before = tasks(house)
+    callers = [house.gateway.connect() for _ in range(20)]
+    for caller in callers:
+        caller.send(request("GET", f"/chat/stream/{id}", b"", MINE))
+        assert caller.head().status == 200
+    assert tasks(house) >= before + 20
+    for caller in callers:
+        caller.close()
+    house.gateway.wait_for(lambda: tasks(house) <= before + 2, "the followers to be gone")
+    house.call("DELETE", f"/chat/{id}")
+
+
+def tasks(house: House) -> float:
+    """How many the gateway's loop has."""
+    figures = house.call("GET", "/metrics", headers=bearer(ADMIN)).body.decode()
+    return float(re.findall(r"^foz_tasks(?:{.*})? (\S+)$", figures, re.MULTILINE)[0])
+
+
 # Its end before the end.
 
 
@@ -606,6 +627,45 @@ def test_a_chat_that_was_put_off_can_be_cancelled(house: House) -> None:
     assert (reply.status, msgspec.json.decode(reply.body)["status"]) == (200, "cancelled")
     assert (later.status, msgspec.json.decode(later.body)["error"]["code"]) == (409, "cancelled")
     assert house.call("GET", f"/chat/status/{place.rpartition('/')[2]}").status == 404
+
+
+# Where auto goes.
+
+
+@pytest.fixture
+def small(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> Iterator[House]:
+    """A gateway whose GPU takes one job at a time, is full with one that waits, and left alone after one failure."""
+    config = OWN.replace("failures = 1000", "failures = 1") + "gpu_workers = 1\ngpu_full = 1\n"
+    with start_upstream(tmp_path / "own", program="foz.testing.nvidia") as own:
+        config = config.format(own=own.port, nvidia=upstreams[1].port)
+        with start_gateway(tmp_path / "gateway", config=config, environment=ENVIRONMENT) as gateway:
+            yield House(gateway, own, upstreams[1])
+
+
+def test_auto_takes_the_api_while_the_gpu_is_full(small: House) -> None:
+    """As many wait for the GPU as may: the next goes to the API, and the GPU's queue is told."""
+    busy, waits = (small.submit(said(model="simple"), "?mode=gpu", simulating(hang=2)) for _ in range(2))
+    small.gateway.wait_for(lambda: small.status(busy)["status"] == "processing", "the GPU to be busy")
+
+    assert small.end(small.submit(said(model="simple")))["result"]["mode"] == "api"
+    assert small.status(waits)["status"] == "pending"
+    small.gateway.wait_for(lambda: info(small)["gpu"]["queue_depth"] == 1, "the queue to be told")
+    for id in (busy, waits):
+        assert msgspec.json.decode(small.call("DELETE", f"/chat/{id}").body)["status"] == "cancelled"
+
+
+def test_auto_takes_the_api_while_the_gpu_is_down(small: House) -> None:
+    """A GPU that is not there costs the first job a try; then it is left alone: auto goes on, gpu is 503."""
+    small.own.kill()
+    first = small.submit(said(model="simple"))
+
+    assert small.end(first)["result"]["mode"] == "api"
+    reply = small.call("POST", "/chat?mode=gpu", said(model="simple"))
+    assert "failed too often lately" in refused(reply, 503)
+    assert int(reply.header(b"retry-after") or 0) > 0
+    second = small.submit(said(model="simple"))
+    assert small.end(second)["result"]["mode"] == "api"
+    assert [target.partition("/")[0] for target in small.targets(second)] == ["nvidia"]
 
 
 # A gateway's own end.
