@@ -229,6 +229,34 @@ def test_a_400_that_names_the_limit_changes_its_name(body: bytes) -> None:
     assert otherwise((sure, changed), body.replace(b"maxTokens", b"maxCompletionTokens")) is None
 
 
+def _refused(param: str, code: str) -> bytes:
+    return msgspec.json.encode({"error": {"message": "no", "param": param, "code": code}})
+
+
+@pytest.mark.parametrize(
+    ("last", "param", "code", "left_out"),
+    [
+        (by_name("openai.gpt-5"), "temperature", "unsupported_value", "temperature"),
+        (by_name("openai.gpt-5"), "topP", "unsupported_value", "topP"),
+        (Telling(), "top_p", "unsupported_value", "topP"),
+        (by_name("xai.grok-4"), "frequencyPenalty", "unsupported_parameter", "frequencyPenalty"),
+        (by_name("xai.grok-4"), "temperature", "unsupported_value", None),
+        (by_name("openai.gpt-5"), "temperature", "invalid_value", None),
+        (by_name("openai.gpt-5"), "messages", "unsupported_value", None),
+        (by_name("openai.gpt-5"), "stop", "unsupported_parameter", None),
+    ],
+)
+def test_a_400_that_names_sampling_leaves_it_out(last: Telling, param: str, code: str, left_out: str | None) -> None:
+    """What a model draws in one way only is left out once; what another vendor finds wrong is told to the caller."""
+    changed = otherwise((last,), _refused(param, code))
+
+    if left_out is None:
+        assert changed is None
+    else:
+        assert changed == msgspec.structs.replace(last, without=frozenset({left_out}))
+        assert otherwise((last, changed), _refused(param, code)) in {None, Telling("COHERE")}
+
+
 @pytest.mark.parametrize(
     ("model", "serving"),
     [

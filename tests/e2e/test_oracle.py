@@ -189,6 +189,19 @@ def test_a_wrong_guess_is_corrected_by_its_400(gateway: Served, upstream: Upstre
     assert (between - before, after - between) == (2, 1)
 
 
+def test_a_model_with_one_temperature_is_told_none(gateway: Served, upstream: Upstream) -> None:
+    """GPT-5 refuses every temperature but its own: it is asked again without, and from then on at once."""
+    said = {**chat("oci/openai.gpt-5"), "temperature": 0.7, "top_p": 0.5}
+    before = upstream.seen()["requests"]["/20231130/actions/chat"]
+    first = ask(gateway, said)
+    between = upstream.seen()["requests"]["/20231130/actions/chat"]
+    second = ask(gateway, said)
+    after = upstream.seen()["requests"]["/20231130/actions/chat"]
+
+    assert (first[0], second[0]) == (200, 200), first
+    assert (between - before, after - between) == (3, 1)
+
+
 def test_a_model_that_there_is_not_says_the_first_refusal(gateway: Served) -> None:
     """An OCID that nobody has is a 404 in the caller's words."""
     status, told = ask(gateway, chat(f"oci/{HIDDEN}"))

@@ -37,11 +37,12 @@ class ChatClient:
         return self._told(request, model, self._memory.recall(model))
 
     def _told(self, request: ChatRequest, model: str, telling: Telling) -> Call:
+        said = _SAY[telling.format](request, telling)
         body = json.encode(
             {
                 "compartmentId": self._place.compartment,
                 "servingMode": self._place.serving(model),
-                "chatRequest": _SAY[telling.format](request, telling),
+                "chatRequest": {name: value for name, value in said.items() if name not in telling.without},
             }
         )
         return Call(

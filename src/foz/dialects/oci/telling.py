@@ -28,7 +28,12 @@ _OCID = "ocid1."
 _SECOND = ("cohere.command-a-vision*", "cohere.command-a-reasoning*")
 _REASONERS = ("openai.gpt-5*", "openai.o[1-9]*")
 _REMEMBERED = 10_000
-_TRIES = 4
+_TRIES = 6
+_DRAWN = {"top_p": "topP", "top_k": "topK", "frequency_penalty": "frequencyPenalty",
+          "presence_penalty": "presencePenalty"}  # fmt: skip
+"""How tokens are drawn, by the vendor's names where they are not Oracle's."""
+_MAY_GO = frozenset({"temperature", *_DRAWN.values()})
+"""What may be left out where a model refuses it: it draws in its own way, and answers."""
 
 
 class Facts(Struct, frozen=True):
@@ -67,6 +72,8 @@ class Telling(Struct, frozen=True):
     sure: bool = False
     singly: bool = False
     """Whether a turn may hold one call of a tool only, with its result right behind it."""
+    without: frozenset[str] = frozenset()
+    """What of the sampling the model refuses."""
 
 
 class Call(http.Call, frozen=True, dict=True):
@@ -123,6 +130,7 @@ class Memory:
 
 class _Inner(Struct):
     param: str | None = None
+    code: str | int | None = None
 
 
 class _Error(Struct):
@@ -133,21 +141,39 @@ class _Error(Struct):
 _ERROR = msgspec.json.Decoder(_Error)
 
 
-def refused_parameter(body: bytes) -> str | None:
-    """The parameter that a 400 names, be its OpenAI-shaped error plain or written once more into `message`."""
+def _refusal(body: bytes) -> _Inner:
+    """What a 400 names, be its OpenAI-shaped error plain or written once more into `message`."""
     try:
         told = _ERROR.decode(body)
         if told.error is None and told.message and told.message.lstrip().startswith("{"):
             told = _ERROR.decode(told.message)
     except (json.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Inner()
+    return told.error or _Inner()
+
+
+def refused_parameter(body: bytes) -> str | None:
+    """The parameter that a 400 names."""
+    return _refusal(body).param
+
+
+def _refused_drawing(last: Telling, body: bytes) -> str | None:
+    """
+    What of the sampling a 400 says that the model does not know; or takes in one value only, as GPT-5 its temperature:
+    that is believed of models that reason and of those that nobody knows. At others a wrong value is the caller's.
+    """
+    refusal = _refusal(body)
+    name = _DRAWN.get(refusal.param or "", refusal.param)
+    of_one_value = refusal.code == "unsupported_value" and (last.limit == "maxCompletionTokens" or not last.sure)
+    if name not in _MAY_GO or name in last.without:
         return None
-    return told.error.param if told.error else None
+    return name if of_one_value or refusal.code == "unsupported_parameter" else None
 
 
 def otherwise(tried: tuple[Telling, ...], body: bytes) -> Telling | None:
     """
-    What to try after a 400 to the last of these: the limit's other name where the error names it, else, while the
-    format was only guessed, the next one.
+    What to try after a 400 to the last of these: the limit's other name where the error names it, without what of the
+    sampling it names, else, while the format was only guessed, the next one.
     """
     last = tried[-1]
     if len(tried) >= _TRIES:
@@ -156,6 +182,9 @@ def otherwise(tried: tuple[Telling, ...], body: bytes) -> Telling | None:
         other: Limit = "maxTokens" if last.limit == "maxCompletionTokens" else "maxCompletionTokens"
         changed = msgspec.structs.replace(last, limit=other)
         return None if changed in tried else changed
+    refused = _refused_drawing(last, body)
+    if refused is not None:
+        return msgspec.structs.replace(last, without=last.without | {refused})
     if last.sure:
         return None
     asked = {one.format for one in tried}

@@ -49,11 +49,12 @@ _PYTHON = {"str": "string", "int": "integer", "float": "number", "bool": "boolea
 
 
 class Refused(ValueError):
-    """What the service answers 400 to; `parameter` where a vendor's error names one."""
+    """What the service answers 400 to; `parameter` where a vendor's error names one, with its `code`."""
 
-    def __init__(self, message: str, parameter: str | None = None) -> None:
+    def __init__(self, message: str, parameter: str | None = None, code: str = "unsupported_parameter") -> None:
         super().__init__(message)
         self.parameter = parameter
+        self.code = code
 
 
 class Serving(Struct, frozen=True):
@@ -117,6 +118,16 @@ def embedding(embed: Embed, model: str) -> EmbedRequest:
     return EmbedRequest(model, tuple(embed.inputs), embed.outputDimensions)
 
 
+def _check_drawing(asked: Bag, limit: str) -> None:
+    """Models that reason draw in one way only."""
+    for name in ("temperature", "topP") if limit == "maxCompletionTokens" else ():
+        if asked.get(name, 1) != 1:
+            message = (
+                f"Unsupported value: '{name}' does not support {asked[name]} with this model; only 1 is supported."
+            )
+            raise Refused(message, name, "unsupported_value")
+
+
 def chat(asked: Bag, model: str, limit: str = "maxTokens") -> ChatRequest:
     """What a `chatRequest` asks; `limit` is what the model calls its limit. Raises Refused."""
     format = asked.get("apiFormat")
@@ -128,6 +139,7 @@ def chat(asked: Bag, model: str, limit: str = "maxTokens") -> ChatRequest:
     for name in ("maxTokens", "maxCompletionTokens"):
         if name in asked and name != limit:
             raise Refused(f"Unsupported parameter: '{name}' is not supported with this model.", name)
+    _check_drawing(asked, limit)
     hear = {"GENERIC": _generic, "COHERE": _cohere, "COHEREV2": _cohere2}[format]
     try:
         request = hear(asked, model)

@@ -234,7 +234,7 @@ def _refusal(refused: hear.Refused) -> Play:
     """A 400; one about a parameter is a vendor's error, written as JSON into the message."""
     if refused.parameter is None:
         return fault(400, None, str(refused))
-    error = {"message": str(refused), "param": refused.parameter, "code": "unsupported_parameter"}
+    error = {"message": str(refused), "param": refused.parameter, "code": refused.code}
     return fault(400, None, json.encode({"error": error}).decode())
 
 
