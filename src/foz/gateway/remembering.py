@@ -31,7 +31,7 @@ from foz.canon.request import Ask, ChatRequest, EmbedRequest, Mode, Operation, R
 from foz.canon.response import EmbedResponse, Response, fold, unfold
 from foz.canon.usage import Usage
 from foz.gateway.capture import heard
-from foz.gateway.lane import words
+from foz.gateway.lane import tallied, words
 from foz.gateway.opening import entry_of
 from foz.gateway.services import Services
 from foz.ports.cache import MOST, Cache
@@ -48,6 +48,8 @@ TARGET = "cache"
 """What the ledger and the metrics call it."""
 MOST_EVENTS = 32_768
 """Of a stream that is to be kept."""
+_LEAST_DIGITS = 2
+"""Bytes that a number of a vector takes, with its comma."""
 NOTHING = Usage(input=0, output=0)
 _FORM = b"\x01"
 """Of what is kept: another form is not read."""
@@ -192,10 +194,11 @@ def _either(answer: Answer) -> tuple[Response | None, EmbedResponse | None]:
 
 
 def _worth(answer: Answer) -> bool:
-    """Whether it is an answer, and all of it."""
+    """Whether it is an answer, all of it, and may be small enough: what is far too large is not even written down."""
     if isinstance(answer, EmbedResponse):
-        return True
-    return bool(answer.choices) and all(choice.reason in _WHOLE for choice in answer.choices)
+        return sum(map(len, answer.vectors)) * _LEAST_DIGITS <= MOST
+    whole = bool(answer.choices) and all(choice.reason in _WHOLE for choice in answer.choices)
+    return whole and tallied(answer).content <= MOST
 
 
 def packed(kept: Kept) -> bytes:

@@ -312,6 +312,19 @@ def test_embeddings_answer_again() -> None:
     run(main())
 
 
+def test_embeddings_that_are_too_large_are_not_kept() -> None:
+    """Vectors of more numbers than a kept answer has bytes reach their caller and are asked for again."""
+
+    async def main() -> int:
+        numbers = b"[" + b",".join([b"0.5"] * (MOST // 2 + 1)) + b"]"
+        asked = Asked(*(Scripted(VECTORS.replace(b"[0.25,0]", numbers)) for _ in range(2)))
+        for _ in range(2):
+            assert len((await asked.ask(EMBED, operation=Operation.EMBED)).body) > MOST
+        return asked.calls
+
+    assert run(main()) == 2
+
+
 def test_it_answers_while_all_targets_are_down() -> None:
     """A target whose breaker is open is not needed for what is known; what is not known is refused."""
 
