@@ -1,4 +1,7 @@
-"""`foz jobs` beside a gateway that works at jobs: what an operator sees of them, and what they can change."""
+"""
+`foz jobs` beside a gateway that works at jobs, wherever they are kept: what an operator sees of them, and what they can
+change.
+"""
 
 import os
 import sys
@@ -11,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from foz.cli.main import main
 from foz.testing.process import Child, Served, start_gateway
+from foz.testing.servers import shared_rabbit, shared_redis
 from foz.wire.http import Headers
 
 Run = Callable[..., Result]
@@ -20,12 +24,18 @@ test_mode = true
 [jobs]
 attempts = 1
 backoff = "100ms"
+gpu_workers = 4
+api_workers = 32
 """
+ADDRESSES = ("RABBITMQ_URL", "REDIS_URL")
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with start_gateway(tmp_path_factory.mktemp("gateway"), config=CONFIG) as served:
+@pytest.fixture(scope="module", params=["embedded", "scale"])
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    where = {}
+    if request.param == "scale":
+        where = dict(zip(ADDRESSES, (shared_rabbit(), shared_redis().rpartition("/")[0] + "/5"), strict=True))
+    with start_gateway(tmp_path_factory.mktemp("gateway"), config=CONFIG, environment=where) as served:
         yield served
 
 
@@ -33,8 +43,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def run(gateway: Served, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command in the gateway's folder."""
     for name in list(os.environ):
-        if name.startswith("FOZ_") or name.endswith("_KEY"):
+        if name.startswith("FOZ_") or name.endswith("_KEY") or name in ADDRESSES:
             monkeypatch.delenv(name)
+    for name in ADDRESSES:
+        if name in gateway.environment:
+            monkeypatch.setenv(name, gateway.environment[name])
     monkeypatch.setenv("FOZ_DATA", str(gateway.folder / "data"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(gateway.folder)
@@ -121,7 +134,7 @@ def test_a_running_job_is_cancelled(gateway: Served, run: Run, tmp_path: Path) -
     id = submit(gateway, hang=2)
     until(gateway, run, id, "processing")
     command = (sys.executable, "-m", "foz", "jobs", "show", id, "--follow")
-    with Child(command, tmp_path, {"FOZ_DATA": str(gateway.folder / "data")}) as follower:
+    with Child(command, tmp_path, gateway.environment) as follower:
         follower.wait_for(lambda: "This" in follower.stdout, "the first words")
         assert run("cancel", id).stdout == f"{id} is cancelled.\n"
         assert follower.wait() == 1
@@ -156,7 +169,8 @@ def test_the_topology_is_told(run: Run, gateway: Served) -> None:
     """Where jobs are kept, how many are worked at at once, and each queue that RabbitMQ would have."""
     text = run("topology").stdout
 
-    assert f"SQLite in {gateway.folder / 'data'}" in text
+    scale = "REDIS_URL" in gateway.environment
+    assert ("Redis" if scale else f"SQLite in {gateway.folder / 'data'}") in text.splitlines()[0]
     assert "4 gpu, 32 api" in text
     for queue in ("foz.jobs.gpu", "foz.jobs.api", "foz.jobs.dead"):
         assert f"queue {queue}" in text
@@ -165,6 +179,8 @@ def test_the_topology_is_told(run: Run, gateway: Served) -> None:
 def test_without_any_job_the_lists_say_so(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a data directory that nobody has used there are none, and none are dead."""
     monkeypatch.setenv("FOZ_DATA", str(tmp_path / "new"))
+    for name in ADDRESSES:
+        monkeypatch.delenv(name, raising=False)
 
     assert (run("list").stdout, run("dead").stdout) == ("No jobs.\n", "No dead letters.\n")
     assert run("retry", "--dead").stdout == "No dead letters.\n"
