@@ -7,6 +7,7 @@ Both upstreams are fakes of NVIDIA's: `own` is served by ourselves and misbehave
 
 import random
 import re
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +19,9 @@ import pytest
 
 from foz.skins.nemotron import examples
 from foz.testing.process import Served, Upstream, start_gateway, start_upstream
-from foz.testing.raw import RawConnection, request
+from foz.testing.raw import RawConnection
+from foz.testing.raw import request as sent
+from foz.testing.servers import shared_rabbit, shared_redis
 from foz.wire.http import Headers, Reply
 from foz.wire.sse import Decoder, Frame
 
@@ -135,11 +138,18 @@ def upstreams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Upstre
         yield own, nvidia
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, upstreams: tuple[Upstream, Upstream]) -> Iterator[House]:
+@pytest.fixture(scope="module", params=["embedded", "scale"])
+def house(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstreams: tuple[Upstream, Upstream]
+) -> Iterator[House]:
+    """On both topologies."""
     own, nvidia = upstreams
     folder = tmp_path_factory.mktemp("gateway")
-    with start_gateway(folder, config=OWN.format(own=own.port, nvidia=nvidia.port), environment=ENVIRONMENT) as gateway:
+    config, where = OWN.format(own=own.port, nvidia=nvidia.port), dict(ENVIRONMENT)
+    if request.param == "scale":
+        config += "gpu_workers = 4\napi_workers = 32\n"
+        where |= {"RABBITMQ_URL": shared_rabbit(), "REDIS_URL": shared_redis().rpartition("/")[0] + "/6"}
+    with start_gateway(folder, config=config, environment=where) as gateway:
         found = House(gateway, own, nvidia)
         gateway.wait_for(lambda: info(found)["gpu"]["models"] != ["simple"], "what the GPU has")
         yield found
@@ -355,17 +365,18 @@ def test_a_key_makes_the_same_submission_the_same_job(house: House) -> None:
     """The same key, body and mode is the same job, by field or header; another body or mode is 422, another caller's
     job is their own.
     """
-    first = house.submit(said(idempotency_key="one"))
+    one = secrets.token_hex(8)
+    first = house.submit(said(idempotency_key=one))
     told = house.end(first)
-    again = house.call("POST", "/chat", said(idempotency_key="one"))
-    by_header = house.call("POST", "/chat", said(), (*bearer(), (b"idempotency-key", b"one")))
+    again = house.call("POST", "/chat", said(idempotency_key=one))
+    by_header = house.call("POST", "/chat", said(), (*bearer(), (b"idempotency-key", one.encode())))
 
-    assert {msgspec.json.decode(one.body)["job_id"] for one in (again, by_header)} == {first}
+    assert {msgspec.json.decode(each.body)["job_id"] for each in (again, by_header)} == {first}
     assert msgspec.json.decode(again.body)["status"] == told["status"] == "completed"
-    for body, query in ((said("Outra", idempotency_key="one"), ""), (said(idempotency_key="one"), "?mode=api")):
+    for body, query in ((said("Outra", idempotency_key=one), ""), (said(idempotency_key=one), "?mode=api")):
         (problem,) = refused(house.call("POST", f"/chat{query}", body), 422)
         assert problem["loc"] == ["body", "idempotency_key"]
-    assert house.submit(said(idempotency_key="one"), headers=bearer(ADMIN)) != first
+    assert house.submit(said(idempotency_key=one), headers=bearer(ADMIN)) != first
 
 
 def test_somebody_elses_job_is_nobodys(house: House) -> None:
@@ -416,7 +427,7 @@ def test_a_stream_tells_the_answer_as_it_is_made(house: House) -> None:
     """Pieces reach a follower while the upstream still holds the rest back; thoughts and counts are told too."""
     id = house.submit(said(model="simple"), headers=simulating(hang=6))
     with house.gateway.connect() as connection:
-        connection.send(request("GET", f"/chat/stream/{id}", b"", bearer()))
+        connection.send(sent("GET", f"/chat/stream/{id}", b"", bearer()))
         assert connection.head().status == 200
         frames: list[Frame] = []
         while "Foz" not in text_of(frames):
@@ -456,7 +467,7 @@ def test_a_stream_that_is_resumed_anywhere_is_the_same_text(house: House) -> Non
         after = ((b"last-event-id", last.encode()),) if last and dice.random() < 0.5 else ()
         query = f"?after={last}" if last and not after else ""
         with house.gateway.connect() as connection:
-            connection.send(request("GET", f"/chat/stream/{id}{query}", b"", (*bearer(), *after)))
+            connection.send(sent("GET", f"/chat/stream/{id}{query}", b"", (*bearer(), *after)))
             assert connection.head().status == 200
             decoder = Decoder()
             for _ in range(dice.randint(1, 3)):
@@ -511,7 +522,7 @@ def test_a_follower_who_hangs_up_is_followed_by_nobody(house: House) -> None:
     before = tasks(house)
     callers = [house.gateway.connect() for _ in range(20)]
     for caller in callers:
-        caller.send(request("GET", f"/chat/stream/{id}", b"", MINE))
+        caller.send(sent("GET", f"/chat/stream/{id}", b"", MINE))
         assert caller.head().status == 200
     assert tasks(house) >= before + 20
     for caller in callers:
@@ -533,7 +544,7 @@ def test_a_cancelled_job_ends_up_to_the_upstream(house: House) -> None:
     """Its body is told, its followers hear the end, the upstream loses its caller, and it stays cancelled."""
     id = house.submit(said(model="simple"), headers=simulating(hang=4, id="gone"))
     with house.gateway.connect() as connection:
-        connection.send(request("GET", f"/chat/stream/{id}", b"", bearer()))
+        connection.send(sent("GET", f"/chat/stream/{id}", b"", bearer()))
         connection.head()
         while b"event: piece" not in connection.chunk():
             pass
@@ -692,7 +703,7 @@ def test_jobs_outlive_a_gateway_and_followers_do_not(tmp_path: Path, upstreams: 
 
 
 def _followed_until_stopped(connection: RawConnection, gateway: Served, id: str) -> bytes:
-    connection.send(request("GET", f"/chat/stream/{id}", b"", bearer()))
+    connection.send(sent("GET", f"/chat/stream/{id}", b"", bearer()))
     connection.head()
     heard = b""
     while b"event: piece" not in heard:
