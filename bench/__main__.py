@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bench import facts, install
 from bench.figures import Part
-from bench.parts import latency, memory, rps, startup, streams, workers
+from bench.parts import jobs, latency, memory, rps, startup, streams, workers
 from bench.plan import Plan
 from bench.processes import cores
 from bench.report import Report, bars_told, page, save
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[Plan], Part]] = {
     "streams": streams.measure,
     "workers": workers.measure,
     "memory": memory.measure,
+    "jobs": jobs.measure,
 }
 
 
@@ -30,7 +31,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="2 rounds of 2 s, a twentieth of the memory run: no evidence"
     )
-    parser.add_argument("--without", action="append", default=[], choices=["litellm", "foz", "nginx"])
+    parser.add_argument("--without", action="append", default=[], choices=["litellm", "foz", "nginx", "celery"])
     parser.add_argument("--seed", type=int, default=1, help="of the moments at which callers hang up")
     return parser.parse_args()
 
@@ -53,6 +54,8 @@ def main() -> int:
         tools = install.versions()
         if plan.has("litellm") and {"rps", "latency"} & set(names):
             tools["litellm"] = install.version("litellm")
+        if plan.has("celery") and "jobs" in names:
+            tools["celery"] = install.version("celery")
     except install.Missing as lost:
         print(f"bench: {lost}", file=sys.stderr)
         return 2

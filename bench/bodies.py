@@ -94,6 +94,12 @@ def usage_event(model: str, tokens: int) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
+def stream(model: str) -> bytes:
+    """The whole answer as a stream: its text in one event."""
+    said = event(model, {"role": "assistant", "content": ""}) + event(model, {"content": ANSWER})
+    return said + event(model, {}, "stop") + usage_event(model, 36) + DONE
+
+
 def events_expected(content_events: int) -> int:
     """SSE events that a caller sees who did not ask for usage: role, content, finish, `[DONE]`."""
     return content_events + 3

@@ -81,7 +81,7 @@ class Lab:
     def _start_mocks(self) -> None:
         self.whole = free_port()
         self.paced = free_port()
-        whole = self._nginx("mock", self.cores.mock, "mock.nginx.conf", port=self.whole, answer=_quoted())
+        whole = self._nginx("mock", self.cores.mock, "mock.nginx.conf", port=self.whole, **_answers())
         env = {"PYTHONPATH": str(ROOT)}
         paced = self._start("paced", [sys.executable, "-m", "bench.mock", str(self.paced)], self.cores.mock, env)
         wait_for(whole, self.whole, "/", 10)
@@ -110,7 +110,7 @@ class Lab:
         command = install.environment("litellm") / "litellm"
         folder = self._folder("litellm")
         config = folder / "litellm.yaml"
-        config.write_text(_filled("litellm.yaml", whole=self.whole, key=KEY))
+        config.write_text(filled("litellm.yaml", whole=self.whole, key=KEY))
         port = free_port()
         env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False"}
         arguments = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
@@ -122,7 +122,7 @@ class Lab:
     def foz(self, workers: int = 1, *, wait: bool = True) -> Endpoint:
         """`foz serve` as an installation has it: its defaults, a caller's key, providers and models in `foz.toml`."""
         folder = self._folder("foz")
-        config = [_filled("foz.toml", whole=self.whole, paced=self.paced)]
+        config = [filled("foz.toml", whole=self.whole, paced=self.paced)]
         for model in (bodies.UPSTREAM, *self._models):
             provider = "mock" if model == bodies.UPSTREAM else "paced"
             config += [
@@ -140,7 +140,7 @@ class Lab:
         command = [sys.executable, "-m", "foz", "serve", "--host", "127.0.0.1", "--port", str(port)]
         if workers > 1:
             command += ["--workers", str(workers)]
-        key = _key(folder, env)
+        key = caller_key(folder, env)
         program = self._start("foz", command, self.cores.gateway, env, folder)
         if wait:
             wait_for(program, port, "/ready", 30)
@@ -162,7 +162,7 @@ class Lab:
         folder = self._folder(name)
         config = folder / "nginx.conf"
         user = "user root;\n" if os.geteuid() == 0 else ""
-        config.write_text(user + _filled(template, dir=folder, **values))
+        config.write_text(user + filled(template, dir=folder, **values))
         command = [install.program("nginx"), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(config)]
         return self._start(name, command, on, None, folder)
 
@@ -179,7 +179,7 @@ class Lab:
         return program
 
 
-def _key(folder: Path, env: dict[str, str]) -> str:
+def caller_key(folder: Path, env: dict[str, str]) -> str:
     """A caller's key as `foz keys create` makes it: hashed at rest, with a role, a project and a list of models."""
     command = [sys.executable, "-m", "foz", "keys", "create", "--name", "bench", "--project", "bench", "--json"]
     allowed = ["--model", f"{bodies.RENAMED}*", "--model", bodies.UPSTREAM, "--model", "paced-*", "--model", "whole-*"]
@@ -196,14 +196,18 @@ class _Made(Struct):
     key: str
 
 
-def _quoted() -> str:
-    body = bodies.answer(bodies.UPSTREAM).decode()
-    if "'" in body or "$" in body:
+def _answers() -> dict[str, str]:
+    """The whole answer, and the same as a stream, for nginx to return."""
+    found = {
+        "answer": bodies.answer(bodies.UPSTREAM).decode(),
+        "stream": bodies.stream(bodies.UPSTREAM).decode(),
+    }
+    if any("'" in body or "$" in body for body in found.values()):
         raise ValueError("the mock's answer must have no quote and no dollar: nginx would read them")
-    return body
+    return found
 
 
-def _filled(template: str, **values: object) -> str:
+def filled(template: str, **values: object) -> str:
     return Template((TEMPLATES / template).read_text()).substitute(values)
 
 

@@ -44,6 +44,29 @@ def cores(gateways: int = 1) -> Cores | None:
     return Cores(gateway=have[:gateways], load=(spare[0],), mock=(spare[min(1, len(spare) - 1)],))
 
 
+def tree(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        pid = waiting.pop()
+        found.append(pid)
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                waiting += map(int, children.read_text().split())
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and all that descend from it, so far."""
+    ticks = 0
+    for one in tree(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICK
+
+
 class Program:
     """One started program and all its children."""
 
@@ -101,24 +124,11 @@ class Program:
 
     def tree(self) -> list[int]:
         """Its process and all that descend from it."""
-        found: list[int] = []
-        waiting = [self.pid]
-        while waiting:
-            pid = waiting.pop()
-            found.append(pid)
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                with suppress(FileNotFoundError, ProcessLookupError):
-                    waiting += map(int, children.read_text().split())
-        return found
+        return tree(self.pid)
 
     def cpu_seconds(self) -> float:
         """User and system time of the whole tree so far."""
-        ticks = 0
-        for pid in self.tree():
-            with suppress(FileNotFoundError, ProcessLookupError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICK
+        return cpu_seconds(self.pid)
 
     def memory(self) -> "Memory":
         """Resident memory of the whole tree, shared pages counted once per process (rss) or by share (pss)."""
