@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import quantiles
@@ -22,35 +22,15 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from foz.testing.process import Child, Served, Upstream, free_port, start_gateway, start_upstream, wait_until
+from foz.testing.process import Upstream, start_upstream, wait_until
 from foz.testing.raw import request
-from foz.testing.servers import RabbitServer, RedisServer
 from tests.e2e.ground import Ledger, seeds
+from tests.e2e.works import House
 
 CALLERS = 6
 WORDS = "Where do rivers end?"
 ENDS = {"completed", "failed", "cancelled"}
 PACES = (b"0", b"0.002", b"0.01", b"0.03")
-CONFIG = """
-[jobs]
-lease = 1
-attempts = 20
-backoff = 0.05
-backoff_cap = 0.5
-
-[nemotron]
-model = "public"
-
-[[provider]]
-name = "near"
-base_url = "http://127.0.0.1:{port}/v1"
-auth = "none"
-forwards = ["x-simulate-"]
-
-[[model]]
-name = "public"
-targets = [{{ provider = "near", model = "upstream-name", placement = "gpu" }}, "near/upstream-name"]
-"""
 
 
 class Known(Struct):
@@ -60,74 +40,6 @@ class Known(Struct):
     at: float
     over_at: float | None = None
     end: dict[str, Any] | None = None
-
-
-class Kill(Struct, frozen=True):
-    """One of them."""
-
-    what: str
-    at: float
-
-
-class House:
-    """All processes of one topology."""
-
-    def __init__(self, folder: Path, upstream: Upstream, scale: bool, stack: ExitStack) -> None:
-        self.folder = folder
-        self.upstream = upstream
-        self.kills: list[Kill] = []
-        self._environment: dict[str, str] = {}
-        self._stack = stack
-        self.servers: dict[str, RedisServer | RabbitServer] = {}
-        if scale:
-            redis, rabbit = RedisServer(folder / "redis"), RabbitServer(folder / "rabbit")
-            self.servers = {"redis": stack.enter_context(redis), "rabbit": stack.enter_context(rabbit)}
-            self._environment = {"REDIS_URL": redis.url, "RABBITMQ_URL": rabbit.url}
-        self.gateway = self._gateway(free_port(), CONFIG.format(port=upstream.port))
-        self._places = [folder / f"worker-{number}" for number in range(2)] if scale else [folder]
-        self.workers = [self._worker(place) for place in self._places]
-        stack.callback(self.stop)
-
-    def _gateway(self, port: int, config: str | None = None) -> Served:
-        return start_gateway(self.folder, config=config, environment=self._environment, port=port)
-
-    def _worker(self, place: Path) -> Child:
-        """On the gateway's own data, or on a machine of its own."""
-        command = (sys.executable, "-m", "foz", "worker", "--lane", "gpu", "--lane", "api", "--concurrency", "4")
-        settings = {"FOZ_DATA": str(place / "data"), "HOME": str(place), **self._environment}
-        place.mkdir(exist_ok=True)
-        (place / "foz.toml").write_text((self.folder / "foz.toml").read_text())
-        return Child(command, place, settings)
-
-    @property
-    def victims(self) -> Sequence[str]:
-        """Who may be killed."""
-        return ("gateway", *(f"worker {number}" for number in range(len(self.workers))), *self.servers)
-
-    def kill(self, what: str) -> None:
-        """`kill -9`, and it is noted when."""
-        if what == "gateway":
-            self.gateway.kill()
-        elif what in self.servers:
-            self.servers[what].kill()
-        else:
-            self.workers[int(what.split()[1])].kill()
-        self.kills.append(Kill(what, time.monotonic()))
-
-    def revive(self, what: str) -> None:
-        """It is started again on what it had."""
-        if what == "gateway":
-            self.gateway = self._gateway(self.gateway.port)
-        elif what in self.servers:
-            self.servers[what].start()
-        else:
-            number = int(what.split()[1])
-            self.workers[number] = self._worker(self._places[number])
-
-    def stop(self) -> None:
-        """All of our own end."""
-        for child in (self.gateway, *self.workers):
-            child.stop()
 
 
 class Callers:
@@ -285,7 +197,7 @@ def killed(folder: Path, upstream: Upstream, count: int, capsys: pytest.CaptureF
     """One run, and what it came to, in a line."""
     (seed,) = seeds(1)
     with ExitStack() as stack:
-        house = House(folder / "house", upstream, scale, stack)
+        house = House(folder / "house", upstream.port, stack, scale=scale)
         callers = asyncio.run(run(house, seed, count))
         told = judge(house, callers, upstream.logged)
         cuts = quantiles(recovered(house, callers), n=100)

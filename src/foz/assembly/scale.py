@@ -17,7 +17,7 @@ def kept(settings: Settings, hands: Mapping[Placement, int], name: str) -> Kept:
         raise ValueError("jobs on RabbitMQ and Redis need both addresses")
     redis, rabbit = scale.redis_url.get_secret_value(), scale.rabbitmq_url.get_secret_value()
     return Kept(
-        RedisJobs(redis, deadline=scale.deadline),
-        RabbitQueue(rabbit, hands, deadline=scale.deadline),
-        RedisPost(redis, name, deadline=scale.deadline),
+        RedisJobs(redis, deadline=scale.deadline, name=scale.name),
+        RabbitQueue(rabbit, hands, deadline=scale.deadline, name=scale.name),
+        RedisPost(redis, name, deadline=scale.deadline, name=scale.name),
     )

@@ -246,6 +246,9 @@ class Scale(Section):
     redis_url: Annotated[Secret, AfterValidator(_url(("redis", "rediss"), "redis://cache:6379/0"))] | None = Field(
         default=None, description="Where jobs are kept. From `REDIS_URL`."
     )
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = Field(
+        default="foz", description="Comes before the names of queues and keys: gateways of one name share their jobs."
+    )
     deadline: Seconds = Field(
         default=2.0, gt=0, description="How long a broker or Redis that does not answer is waited for; then 503."
     )

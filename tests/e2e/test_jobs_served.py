@@ -1,0 +1,194 @@
+"""Jobs as callers see them, over real sockets, on both topologies; and what they see while a server is away."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from foz.testing.process import Served, Upstream, start_upstream, wait_until
+from foz.testing.raw import request
+from foz.wire.http import Headers, Reply
+from tests.e2e.works import House
+
+WORDS = "Where do rivers end?"
+ACCEPTED = 202
+DEADLINE = 2.0
+"""`[scale] deadline`, as it is by default."""
+BOTH = pytest.mark.parametrize("house", ["embedded", "scale"], indirect=True, ids=lambda name: name)
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
+    with start_upstream(tmp_path_factory.mktemp("upstream")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def house(
+    upstream: Upstream, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[House]:
+    """One topology, for all tests of this file."""
+    with ExitStack() as stack:
+        yield House(tmp_path_factory.mktemp("house"), upstream.port, stack, scale=request.param == "scale")
+
+
+def ask(gateway: Served, method: str, path: str, said: object = None, headers: Headers = ()) -> tuple[Reply, Any]:
+    """One request on a connection of its own."""
+    with gateway.connect(deadline=20.0) as connection:
+        reply = connection.call(method, path, b"" if said is None else msgspec.json.encode(said), headers)
+    return reply, msgspec.json.decode(reply.body)
+
+
+def submit(gateway: Served, said: object, headers: Headers = (), query: str = "") -> dict[str, Any]:
+    """A job that is accepted."""
+    reply, told = ask(gateway, "POST", f"/chat{query}", said, headers)
+    assert reply.status == ACCEPTED, told
+    found: dict[str, Any] = told
+    return found
+
+
+def ended(gateway: Served, id: str) -> dict[str, Any]:
+    """Its status, once it is over."""
+    while True:
+        _, told = ask(gateway, "GET", f"/chat/status/{id}?wait=10")
+        if told["status"] not in {"pending", "processing"}:
+            found: dict[str, Any] = told
+            return found
+
+
+@BOTH
+def test_one_key_over_two_gateways_and_a_restart(house: House, upstream: Upstream) -> None:
+    """Fifty submissions with one key at once over two gateways are one job, also after both were started again."""
+    said = {"message": WORDS, "idempotency_key": f"key-{time.time_ns()}"}
+    second = house.another()
+    with ThreadPoolExecutor(50) as pool:
+        told = list(pool.map(lambda number: submit((house.gateway, second)[number % 2], said), range(50)))
+    second.stop()
+    house.kill("gateway")
+    house.revive("gateway")
+    again = submit(house.gateway, said)
+    refused, _ = ask(house.gateway, "POST", "/chat", {**said, "message": "Something else"})
+
+    assert {one["job_id"] for one in (*told, again)} == {again["job_id"]}
+    assert again["idempotency_key"] == said["idempotency_key"]
+    assert refused.status == 422
+    assert ended(house.gateway, again["job_id"])["status"] == "completed"
+
+
+@BOTH
+def test_a_stream_resumed_a_hundred_times_is_the_stream(house: House) -> None:
+    """What a hundred connections bring, each leaving after a few events and coming back, is what one brings."""
+    headers = ((b"x-simulate-pace", b"0.01"), (b"x-simulate-words", b"200"))
+    job = submit(house.gateway, {"message": WORDS}, headers)
+    path = f"/chat/stream/{job['job_id']}"
+    parts: list[tuple[str, str]] = []
+    resumed = 0
+    while resumed < 100:
+        parts += events(house.gateway, path, parts[-1][0] if parts else "", 2)
+        resumed += 1
+    parts += events(house.gateway, path, parts[-1][0], None)
+    whole = events(house.gateway, path, "", None)
+    words = "".join(msgspec.json.decode(data).get("text", "") for _, data in parts)
+
+    assert parts == whole
+    assert words == ended(house.gateway, job["job_id"])["result"]["response"]
+    assert len(whole) > 150
+
+
+def events(gateway: Served, path: str, after: str, most: int | None) -> list[tuple[str, str]]:
+    """Ids and data of so many pieces of an event stream, or of all to its end."""
+    found: list[tuple[str, str]] = []
+    with gateway.connect(deadline=20.0) as connection:
+        connection.send(request("GET", path, b"", ((b"last-event-id", after.encode()),) if after else ()))
+        connection.head()
+        while most is None or len(found) < most:
+            event = connection.until(b"\n\n").decode()
+            lines = dict(line.partition(": ")[::2] for line in event.splitlines() if ": " in line)
+            if lines.get("event") == "piece":
+                found.append((lines["id"], lines["data"]))
+            if lines.get("event") == "end":
+                break
+    return found
+
+
+@BOTH
+def test_an_engine_that_dies_in_the_middle_hands_over_to_api(house: House, tmp_path: Path) -> None:
+    """A gpu target that is killed in the middle of an auto job costs nothing: api does it, and the status says so."""
+    with ExitStack() as stack:
+        engine = stack.enter_context(start_upstream(tmp_path / "engine"))
+        bought = stack.enter_context(start_upstream(tmp_path / "bought"))
+        place = house.beside(stack, tmp_path, engine.port, bought.port)
+        job = submit(place, {"message": WORDS}, ((b"x-simulate-pace", b"0.2"),))
+        first = events(place, f"/chat/stream/{job['job_id']}", "", 2)
+        engine.kill()
+        told = ended(place, job["job_id"])
+        forced, why = ask(place, "POST", "/chat?mode=gpu", {"message": "Is anybody there?"})
+
+        assert [id.partition(".")[0] for id, _ in first] == ["1", "1"]
+        assert (told["status"], told["result"]["mode"]) == ("completed", "api")
+        assert WORDS in told["result"]["response"]
+        assert forced.status in {202, 503}, why
+
+
+@pytest.mark.parametrize("house", ["scale"], indirect=True)
+@pytest.mark.parametrize("trouble", ["frozen", "blocked", "killed", "redis frozen", "redis killed"])
+def test_submissions_are_refused_in_time_and_health_goes_on(
+    house: House, trouble: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While a server is away submissions get 503 within the deadline and /health answers; then all works by itself."""
+    redis, rabbit = house.redis, house.rabbit
+    begin, end = {
+        "frozen": (rabbit.freeze, rabbit.thaw),
+        "blocked": (rabbit.alarm, rabbit.calm),
+        "killed": (rabbit.kill, rabbit.start),
+        "redis frozen": (redis.freeze, redis.thaw),
+        "redis killed": (redis.kill, redis.start),
+    }[trouble]
+    submit(house.gateway, {"message": WORDS})
+    slowest, stop = [0.0], threading.Event()
+    watch = threading.Thread(target=watch_health, args=(house.gateway, slowest, stop))
+    begin()
+    try:
+        watch.start()
+        took = [refused(house.gateway) for _ in range(3)]
+    finally:
+        stop.set()
+        watch.join()
+        end()
+    wait_until(lambda: status(house.gateway) == ACCEPTED, "it to accept jobs again", 60.0)
+    job = submit(house.gateway, {"message": WORDS})
+    assert ended(house.gateway, job["job_id"])["status"] == "completed"
+    with capsys.disabled():
+        sys.stdout.write(f"\n  {trouble}: refused within {max(took):.2f} s, /health within {slowest[0] * 1000:.0f} ms")
+    assert max(took) < DEADLINE + 1.0
+    assert slowest[0] < 1.0
+
+
+def status(gateway: Served) -> int:
+    """What a submission comes to."""
+    return ask(gateway, "POST", "/chat", {"message": WORDS})[0].status
+
+
+def refused(gateway: Served) -> float:
+    """A submission that is refused for now; the seconds that it took."""
+    since = time.monotonic()
+    reply, told = ask(gateway, "POST", "/chat", {"message": WORDS})
+    assert (reply.status, set(told)) == (503, {"detail"}), told
+    return time.monotonic() - since
+
+
+def watch_health(gateway: Served, slowest: list[float], stop: threading.Event) -> None:
+    """Asks again and again, and notes the longest answer."""
+    with gateway.connect() as connection:
+        while not stop.is_set():
+            since = time.monotonic()
+            assert connection.call("GET", "/health").status == 200
+            slowest[0] = max(slowest[0], time.monotonic() - since)
+            stop.wait(0.01)
