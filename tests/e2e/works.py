@@ -29,7 +29,10 @@ forwards = ["x-simulate-"]
 
 [[model]]
 name = "public"
-targets = [{{ provider = "near", model = "upstream-name", placement = "gpu" }}, {{ provider = "near", model = "upstream-name", placement = "api" }}]
+targets = [
+    {{ provider = "near", model = "upstream-name", placement = "gpu" }},
+    {{ provider = "near", model = "upstream-name", placement = "api" }},
+]
 """
 
 
@@ -56,7 +59,10 @@ auth = "none"
 
 [[model]]
 name = "public"
-targets = [{{ provider = "engine", model = "m", placement = "gpu" }}, {{ provider = "bought", model = "m", placement = "api" }}]
+targets = [
+    {{ provider = "engine", model = "m", placement = "gpu" }},
+    {{ provider = "bought", model = "m", placement = "api" }},
+]
 """
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 
 from foz.assembly.books import Books
 from foz.assembly.duty import every
@@ -108,10 +109,11 @@ class Labour:
 
     async def close(self) -> None:
         """Lets go of where jobs are kept."""
-        await self._kept.queue.close()
-        await self._kept.store.close()
-        if self._kept.post is not None:
-            await self._kept.post.close()
+        async with AsyncExitStack() as last_first:
+            if self._kept.post is not None:
+                last_first.push_async_callback(self._kept.post.close)
+            last_first.push_async_callback(self._kept.store.close)
+            last_first.push_async_callback(self._kept.queue.close)
 
     async def _sweep(self) -> None:
         await sweep(self._house.store, self._house.queue, self._clock.now())

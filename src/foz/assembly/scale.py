@@ -3,11 +3,35 @@
 from collections.abc import Mapping
 
 from foz.assembly.kept import Kept
+from foz.canon.fault import NoCapacity
 from foz.canon.model import Placement
+from foz.config.checkup import jobs as checkup
+from foz.config.checkup.finding import Finding
 from foz.config.settings import Settings
 from foz.scale.jobs import RedisJobs
 from foz.scale.post import RedisPost
 from foz.scale.rabbit import RabbitQueue
+from foz.scale.standing import broker, keeping
+
+
+async def examined(settings: Settings) -> list[Finding]:
+    """What a check-up finds at both addresses."""
+    scale = settings.scale
+    if scale.redis_url is None or scale.rabbitmq_url is None:
+        return []
+    findings: list[Finding] = []
+    try:
+        keeps = await keeping(scale.redis_url.get_secret_value(), scale.deadline)
+        findings += checkup.redis(
+            version=keeps.version, appends=keeps.appends, fsync=keeps.fsync, eviction=keeps.eviction
+        )
+    except NoCapacity as fault:
+        findings.append(checkup.unreachable(checkup.REDIS, fault.message))
+    try:
+        findings.append(checkup.broker(await broker(scale.rabbitmq_url.get_secret_value(), scale.deadline)))
+    except NoCapacity as fault:
+        findings.append(checkup.unreachable(checkup.BROKER, fault.message))
+    return findings
 
 
 def kept(settings: Settings, hands: Mapping[Placement, int], name: str) -> Kept:

@@ -143,18 +143,23 @@ class Workers:
             )
 
     async def _work(self, delivery: Delivery) -> None:
-        house = self._house
+        answered = False
         try:
-            claim = await house.store.claim(delivery.id, house.clock.now(), self._until())
-            if isinstance(claim, Claim):
-                await self._claimed(claim, delivery)
-            elif claim is None or claim.over:
-                await delivery.done()
-            else:  # it is leased, or waits for its time
-                await delivery.later(max((claim.due - house.clock.now()) / 1000, 0.0))
-        except Fault:
-            await delivery.later(AFTER_TROUBLE)
-            raise
+            await self._look_at(delivery)
+            answered = True
+        finally:
+            if not answered:  # whatever went wrong, the hand is free again
+                await delivery.later(AFTER_TROUBLE)
+
+    async def _look_at(self, delivery: Delivery) -> None:
+        house = self._house
+        claim = await house.store.claim(delivery.id, house.clock.now(), self._until())
+        if isinstance(claim, Claim):
+            await self._claimed(claim, delivery)
+        elif claim is None or claim.over:
+            await delivery.done()
+        else:  # it is leased, or waits for its time
+            await delivery.later(max((claim.due - house.clock.now()) / 1000, 0.0))
 
     async def _claimed(self, claim: Claim, delivery: Delivery) -> None:
         house, job = self._house, claim.job

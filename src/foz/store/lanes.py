@@ -109,7 +109,10 @@ class SqliteQueue:
             await asyncio.gather(task, return_exceptions=True)
         if present is not None:
             name = self._name
-            await self._writer.call(lambda connection: connection.execute(_SQL["absent"], (name,)).fetchall())
+            try:
+                await self._writer.call(lambda connection: connection.execute(_SQL["absent"], (name,)).fetchall())
+            except Fault as fault:  # its presence lapses by itself
+                log.info("for %g seconds it looks as if somebody still worked here: %s", 3 * PRESENT, fault.message)
 
     def answered(self, place: Placement, id: bytes, seconds: float = 0.0) -> None:
         """It may be handed out again, after so long where nobody publishes it."""
