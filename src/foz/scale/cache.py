@@ -11,7 +11,8 @@ import logging
 
 from foz.canon.fault import NoCapacity
 from foz.ports.cache import MOST
-from foz.scale.pool import Answer, Argument, Pool, scripts
+from foz.scale.line import Answer, Argument
+from foz.scale.pool import Pool, scripts
 from foz.scale.topology import NAME
 
 log = logging.getLogger("foz.cache")
@@ -20,7 +21,6 @@ DEADLINE = 0.25
 """Seconds that a call waits for what may be known."""
 REST = 2.0
 """Seconds for which a Redis that did not answer is left alone."""
-CONNECTIONS = 8
 MOST_WAITING = 16 * MOST
 """Bytes that wait to be written."""
 _KEPT = 24 * 3600 * 1000
@@ -40,7 +40,7 @@ class RedisCache:
     ) -> None:
         self.size = size
         self._rest = rest
-        self._pool = Pool(url, name, deadline, CONNECTIONS, "cache")
+        self._pool = Pool(url, name, deadline, "cache")
         self._waiting: dict[bytes, tuple[bytes, int]] = {}
         self._unwritten = 0
         self._writing: asyncio.Task[None] | None = None

@@ -8,13 +8,12 @@ it is seen by that look. A subscription stays a while after its last listener, f
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import suppress
 
 from redis import exceptions
-from redis.asyncio import Connection
-from redis.asyncio.client import PubSub
 
 from foz.canon.fault import NoCapacity
+from foz.scale.line import Answer, Line, command
 from foz.scale.pool import Pool
 
 log = logging.getLogger("foz.scale")
@@ -24,14 +23,6 @@ LINGER = 10.0
 """Seconds between two looks at which subscriptions nobody needs."""
 PAUSE = 0.2
 MOST_WAITING = 20_000
-
-
-async def _end(heard: PubSub) -> None:
-    """Closes its connection wholly: `aclose` alone leaves the socket to the loop, which may end first."""
-    connection: Connection | None = heard.connection
-    if connection is not None:
-        await connection.disconnect()
-    await heard.reset()
 
 
 class Ear:
@@ -76,48 +67,48 @@ class Ear:
             if not nudge.done():
                 nudge.set_result(None)
 
+    def _told(self, said: Answer) -> None:
+        """`[b"message", channel, b""]`, or that a subscription stands."""
+        match said:
+            case [b"subscribe" | b"message", bytes() as channel, *_]:
+                self._nudge(channel)
+            case _:
+                return
+
     async def _listen(self) -> None:
         while True:
             await self._wanted.wait()
             try:
-                async with AsyncExitStack() as stack:
-                    heard = self._pool.client.pubsub()
-                    stack.push_async_callback(_end, heard)
-                    await self._subscribe(heard)
-                    asking = asyncio.ensure_future(self._keep_asking(heard))
-                    stack.callback(asking.cancel)
-                    await self._hear(heard)
-            except (exceptions.RedisError, OSError, RuntimeError) as error:
+                async with asyncio.timeout(self._pool.deadline):
+                    line = await self._pool.listening(self._told)
+                try:
+                    await self._hear(line)
+                finally:
+                    line.drop()
+            except (exceptions.RedisError, OSError) as error:
                 log.debug("nothing is heard from Redis for now: %r", error)
             self._subscribed.clear()
             self._wanted.set()
             await asyncio.sleep(PAUSE)
 
-    async def _hear(self, heard: PubSub) -> None:
+    async def _hear(self, line: Line) -> None:
+        """Subscribes to what is wanted, as it is, until the line is lost."""
         loop = asyncio.get_running_loop()
         tidied = loop.time()
-        while True:
-            message = await heard.get_message(timeout=LOOK)
-            if message is not None and message["type"] in {"subscribe", "message"}:
-                self._nudge(message["channel"])
+        while line.alive:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            new = self._waiting.keys() - self._subscribed
+            if new:
+                self._subscribed |= new
+                line.say(command("SUBSCRIBE", *new))
             if loop.time() - tidied > LINGER:
                 tidied = loop.time()
-                idle = self._subscribed - self._waiting.keys()
-                if idle and len(idle) < len(self._subscribed):
+                if idle := self._subscribed - self._waiting.keys():
                     self._subscribed -= idle
-                    await heard.unsubscribe(*idle)
-
-    async def _keep_asking(self, heard: PubSub) -> None:
-        while True:
-            await self._wanted.wait()
-            await self._subscribe(heard)
-
-    async def _subscribe(self, heard: PubSub) -> None:
-        self._wanted.clear()
-        new = self._waiting.keys() - self._subscribed
-        if new or not self._subscribed:
-            self._subscribed |= new
-            await heard.subscribe(*(new or {f"{self._pool.prefix}:said".encode()}))
+                    line.say(command("UNSUBSCRIBE", *idle))
 
     async def close(self) -> None:
         """Hears no more; whoever waits looks again."""

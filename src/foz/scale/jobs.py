@@ -18,7 +18,8 @@ from foz.canon.job import Job, JobEnd, JobState, Mark, Piece, Trouble
 from foz.canon.model import Placement
 from foz.ports.jobs import KEY_TTL, REPUBLISH, RESULT_TTL, UNPUBLISHED, Claim
 from foz.scale.ear import Ear
-from foz.scale.pool import CONNECTIONS, Answer, Argument, Pool, scripts
+from foz.scale.line import Answer, Argument
+from foz.scale.pool import Pool, scripts
 from foz.scale.topology import NAME
 from foz.scale.trouble import DEADLINE
 
@@ -44,10 +45,8 @@ class RedisJobs:
     FORGET_SECONDS. `name` comes before all keys.
     """
 
-    def __init__(
-        self, url: str, *, deadline: float = DEADLINE, connections: int = CONNECTIONS, name: str = NAME
-    ) -> None:
-        self._pool = Pool(url, name, deadline, connections)
+    def __init__(self, url: str, *, deadline: float = DEADLINE, name: str = NAME) -> None:
+        self._pool = Pool(url, name, deadline)
         self._ear = Ear(self._pool)
 
     async def _run(self, name: str, *arguments: Argument) -> Answer:

@@ -9,27 +9,22 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Connection, ConnectionPool
 
 from foz.canon.fault import NoCapacity
+from foz.scale.line import Answer, Argument, Line, connected, packed
 from foz.scale.trouble import DEADLINE, within
 
 log = logging.getLogger("foz.scale")
 
 WHO = "The job store"
-CONNECTIONS = 32
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.2
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _FOLDER = Path(__file__).parent / "lua"
-
-Answer = int | bytes | None | list["Answer"]
-Argument = bytes | str | int
 
 
 class Script:
@@ -37,8 +32,9 @@ class Script:
 
     def __init__(self, name: str, source: str) -> None:
         self.name = name
-        self.source = source
-        self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
+        sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
+        self.again = packed("EVALSHA", sha)
+        self.first = packed("EVAL", source)
 
 
 def scripts(subject: str) -> Mapping[str, Script]:
@@ -51,27 +47,21 @@ def scripts(subject: str) -> Mapping[str, Script]:
 
 class Pool:
     """
-    Connections to one Redis, of one loop. `name` comes before all keys, in braces: a cluster keeps them together; then
-    what is kept there.
+    The way to one Redis, of one loop. `name` comes before all keys, in braces: a cluster keeps them together; then what
+    is kept there.
     """
 
-    def __init__(
-        self, url: str, name: str, deadline: float = DEADLINE, connections: int = CONNECTIONS, kept: str = "jobs"
-    ) -> None:
+    def __init__(self, url: str, name: str, deadline: float = DEADLINE, kept: str = "jobs") -> None:
         self.prefix = f"{{{name}}}:{kept}"
         self.deadline = deadline
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=connections,
-            timeout=deadline,
-            socket_timeout=None,  # `run` has the deadline; with one here, Python 3.11's `wait_for` loses cancellations
-            socket_connect_timeout=deadline,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            decode_responses=False,
-            client_name="foz",
-        )
-        self.client = Redis(connection_pool=pool)
+        pool = ConnectionPool.from_url(url)
+        address = pool.connection_class(**pool.connection_kwargs)
+        if not isinstance(address, Connection):
+            raise TypeError("Redis is reached by redis:// or rediss://")
+        self._address = address
+        self._line: Line | None = None
+        self._opening: asyncio.Task[Line] | None = None
+        self._named = packed(1, self.prefix)
         self._well = True
 
     @staticmethod
@@ -82,19 +72,22 @@ class Pool:
     async def run(self, script: Script, *arguments: Argument) -> Answer:
         """What a script answers. Raises NoCapacity."""
         pause = FIRST_PAUSE
+        began = self.clock()
         try:
             async with within(self.deadline, WHO, exceptions.RedisError, OSError):
                 while True:
                     try:
                         answer = await self._once(script, arguments)
                     except exceptions.ConnectionError as error:
-                        if isinstance(error, exceptions.AuthenticationError | exceptions.MaxConnectionsError):
+                        if isinstance(error, exceptions.AuthenticationError):
                             raise
                         await asyncio.sleep(pause)
                         pause = min(pause * 2, LONGEST_PAUSE)
                         continue
                     break
         except NoCapacity as fault:
+            if self._line is not None and self._line.heard < began:
+                self._line.drop()
             if self._well:
                 self._well = False
                 log.warning("Redis does not do %s: %s", script.name, fault.__cause__)
@@ -103,14 +96,40 @@ class Pool:
         return answer
 
     async def _once(self, script: Script, arguments: tuple[Argument, ...]) -> Answer:
-        answer: Answer
+        line = self._line
+        if line is None or not line.alive:
+            line = await self._open()
+        said = b"%b%b" % (self._named, packed(*arguments))
+        number = len(arguments) + 4
         try:
-            answer = await self.client.evalsha(script.sha, 1, self.prefix, *arguments)
+            return await line.ask(b"*%d\r\n%b%b" % (number, script.again, said))
         except exceptions.NoScriptError:
-            answer = await self.client.eval(script.source, 1, self.prefix, *arguments)
-        return answer
+            return await line.ask(b"*%d\r\n%b%b" % (number, script.first, said))
+
+    async def _open(self) -> Line:
+        """One line for all who want one now."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.ensure_future(self._connect())
+        return await asyncio.shield(self._opening)
+
+    async def _connect(self) -> Line:
+        try:
+            async with asyncio.timeout(self.deadline):
+                self._line = line = await connected(self._address)
+        except OSError as error:  # of which TimeoutError is one
+            raise exceptions.ConnectionError(str(error) or "no connection within the deadline") from error
+        return line
+
+    def listening(self, told: Callable[[Answer], None]) -> Awaitable[Line]:
+        """A line of one's own, to hear what channels say. Raises RedisError or OSError."""
+        return connected(self._address, told)
 
     async def close(self) -> None:
         """Closes what is open."""
-        await self.client.aclose()
-        await self.client.connection_pool.disconnect()
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait({self._opening})
+            if not self._opening.cancelled():
+                self._opening.exception()
+        if self._line is not None:
+            self._line.drop()

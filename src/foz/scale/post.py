@@ -9,12 +9,12 @@ A script that is run twice sends twice; a record that is kept twice is kept once
 from collections.abc import Sequence
 
 from foz.ports.post import Keep
-from foz.scale.pool import Answer, Pool, scripts
+from foz.scale.line import Answer
+from foz.scale.pool import Pool, scripts
 from foz.scale.topology import NAME
 from foz.scale.trouble import DEADLINE
 
 MOST = 200
-_CONNECTIONS = 2
 _SCRIPTS = scripts("post")
 
 
@@ -22,7 +22,7 @@ class RedisPost:
     """For one process. `who` is the name of its data directory: no other directory has it."""
 
     def __init__(self, url: str, who: str, *, deadline: float = DEADLINE, name: str = NAME) -> None:
-        self._pool = Pool(url, name, deadline, _CONNECTIONS)
+        self._pool = Pool(url, name, deadline)
         self._who = who
 
     async def send(self, records: Sequence[bytes]) -> None:
