@@ -102,15 +102,17 @@ def test_a_job_is_followed_to_its_end(gateway: Served, run: Run) -> None:
     assert "400" in bad.stdout
 
 
-def test_a_terminal_shows_how_a_followed_job_stands(gateway: Served, tmp_path: Path) -> None:
-    """While nothing comes somebody at a terminal sees who works at it; then the answer, and the cursor is theirs."""
-    id = submit(gateway, delay=0.5)
+def test_a_terminal_shows_how_a_followed_job_stands(gateway: Served, run: Run, tmp_path: Path) -> None:
+    """While nothing comes somebody at a terminal sees who works at it; in the end their cursor is theirs again."""
+    id = submit(gateway, hang=0)
     command = (sys.executable, "-m", "foz", "jobs", "show", id, "--follow")
     with Child(command, tmp_path, {**gateway.environment, "FORCE_COLOR": "1", "TERM": "xterm"}) as follower:
-        assert follower.wait() == 0
-        assert f"{id} is worked at on gpu" in re.sub(r"\x1b\[[0-9;]*m", "", follower.stderr)
+        follower.wait_for(
+            lambda: f"{id} is worked at on gpu" in re.sub(r"\x1b\[[0-9;]*m", "", follower.stderr), "what is told"
+        )
+        run("cancel", id)
+        assert follower.wait() == 1
         assert follower.stderr.count("\x1b[?25l") == follower.stderr.count("\x1b[?25h") > 0, "hidden, and shown again"
-        assert follower.stdout.startswith("This is Foz's simulated model.")
 
 
 def test_jobs_are_listed_newest_first(gateway: Served, run: Run) -> None:

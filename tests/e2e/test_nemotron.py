@@ -665,6 +665,23 @@ def test_auto_takes_the_api_while_the_gpu_is_full(small: House) -> None:
         assert msgspec.json.decode(small.call("DELETE", f"/chat/{id}").body)["status"] == "cancelled"
 
 
+def test_a_key_stands_for_its_job_also_when_nobody_can_be_asked(small: House) -> None:
+    """What was accepted is told again under 503's conditions; what is new is 503, and its key is as free as before."""
+    done = said(model="simple", idempotency_key="done")
+    id = small.submit(done, "?mode=gpu")
+    told = small.end(id)
+    small.own.kill()
+    assert small.end(small.submit(said(model="simple"), "?mode=gpu"))["status"] == "failed"
+
+    refused(small.call("POST", "/chat?mode=gpu", said(model="simple")), 503)
+    assert small.submit(done, "?mode=gpu") == id
+    assert small.status(id) == told
+    new = said(model="simple", idempotency_key="new")
+    for _ in range(2):
+        refused(small.call("POST", "/chat?mode=gpu", new), 503)
+    assert small.end(small.submit(new))["result"]["mode"] == "api"
+
+
 def test_auto_takes_the_api_while_the_gpu_is_down(small: House) -> None:
     """A GPU that is not there costs the first job a try; then it is left alone: auto goes on, gpu is 503."""
     small.own.kill()

@@ -12,14 +12,14 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from foz.canon.fault import BadRequest, Fault, NoCapacity, NotFound
 from foz.canon.identity import parse, text
 from foz.canon.job import START, Job, Mark
 from foz.canon.model import Placement
 from foz.canon.principal import Principal
-from foz.canon.request import Ask, over
+from foz.canon.request import Ask, Mode, over
 from foz.gateway.pipeline import asked
 from foz.jobs.following import Told, followed
 from foz.jobs.lanes import lane
@@ -32,6 +32,8 @@ from foz.ports.turn import Turn
 log = logging.getLogger("foz.jobs")
 
 LONGEST_KEY = 255
+HELD = 60_000
+"""Milliseconds for which a job that only asks for its key is kept from those who work."""
 MOST_PIECES = 1_000
 COUNT_SECONDS = 0.2
 LOOK = 15.0
@@ -54,45 +56,65 @@ class Jobs:
         self._counts = {place: _Count() for place in Placement}
 
     async def submit(self, turn: Turn, visit: Visit) -> Job:
-        """Accepts a request as a job. Raises what stands against it."""
+        """Accepts a request as a job, or gives the one that its key stands for. Raises what stands against it."""
         house = self._house
         ask = asked(turn)
         key = _key(visit, ask)
         model = house.gateway.find(turn.principal, ask.model, turn.skin.source)
         against = house.gateway.against(model, ask)
         waiting = await self._waiting(against)
-        place = lane(ask.mode, against[Placement.GPU], against[Placement.API], waiting[Placement.GPU], house.limits)
-        if waiting[place] >= house.limits.waiting:
-            raise NoCapacity(
-                f"{waiting[place]:,} jobs wait in the {place.value} lane; ask again later.", retry_after=10
-            )
-        project = turn.principal.project or over(ask.attribution, turn.attribution).project or ""
-        now = house.clock.now()
-        job = Job(
-            id=turn.id,
-            at=now,
-            principal=turn.principal,
-            project=project,
-            skin=turn.skin.name,
-            model=ask.model,
-            mode=ask.mode,
-            lane=place,
-            key=key or text(turn.id),
-            stream=ask.stream,
-            digest=digest(turn.codec.decode_request(turn.body), ask.mode),
-            due=now,
-        )
+        stands: Fault | None = None
+        try:
+            place = self._place(ask.mode, against, waiting)
+        except Fault as fault:
+            if key is None:
+                raise
+            stands, place = fault, Placement.GPU if ask.mode is Mode.GPU else Placement.API
+        job = self._made(turn, ask, key or text(turn.id), place)
+        if stands is not None:  # nobody takes it up before it is withdrawn
+            job = structs.replace(job, due=job.at + HELD)
         accepted = await house.store.add(job, packed(visit))
         if accepted.id != job.id:  # it is durable, and never withdrawn now; who was first publishes it, or the sweeper
             return accepted
         try:
+            if stands is not None:  # what was accepted under this key would have been given; there is nothing
+                raise stands
             await house.queue.publish(place, job.id)
         except Fault:
             await self._withdraw(job)
             raise
-        await house.store.published(job.id, now)
+        await house.store.published(job.id, job.at)
         self._counts[place].waiting += 1
         return job
+
+    def _place(
+        self, mode: Mode, against: Mapping[Placement, Fault | None], waiting: Mapping[Placement, int]
+    ) -> Placement:
+        """The lane that takes it. Raises what stands against it."""
+        limits = self._house.limits
+        place = lane(mode, against[Placement.GPU], against[Placement.API], waiting[Placement.GPU], limits)
+        if waiting[place] >= limits.waiting:
+            raise NoCapacity(
+                f"{waiting[place]:,} jobs wait in the {place.value} lane; ask again later.", retry_after=10
+            )
+        return place
+
+    def _made(self, turn: Turn, ask: Ask, key: str, place: Placement) -> Job:
+        now = self._house.clock.now()
+        return Job(
+            id=turn.id,
+            at=now,
+            principal=turn.principal,
+            project=turn.principal.project or over(ask.attribution, turn.attribution).project or "",
+            skin=turn.skin.name,
+            model=ask.model,
+            mode=ask.mode,
+            lane=place,
+            key=key,
+            stream=ask.stream,
+            digest=digest(turn.codec.decode_request(turn.body), ask.mode),
+            due=now,
+        )
 
     async def _waiting(self, against: Mapping[Placement, Fault | None]) -> dict[Placement, int]:
         open_lanes = [place for place in Placement if against[place] is None]
