@@ -24,8 +24,9 @@ from msgspec import Struct
 
 from foz.testing.process import Upstream, start_upstream, wait_until
 from foz.testing.raw import request
+from foz.wire.http import Headers
 from tests.e2e.ground import Ledger, seeds
-from tests.e2e.works import House
+from tests.e2e.works import House, ask, ended, events, submit
 
 CALLERS = 6
 WORDS = "Where do rivers end?"
@@ -209,7 +210,7 @@ def killed(folder: Path, upstream: Upstream, count: int, capsys: pytest.CaptureF
         )
 
 
-@pytest.mark.parametrize(("scale", "count"), [(False, 12), (True, 18)], ids=["embedded", "scale"])
+@pytest.mark.parametrize(("scale", "count"), [(False, 6), (True, 8)], ids=["embedded", "scale"])
 def test_no_kill_loses_or_doubles_a_job(
     tmp_path: Path, upstream: Upstream, scale: bool, count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,3 +223,85 @@ def test_no_kill_loses_or_doubles_a_job(
 def test_two_hundred_kills(tmp_path: Path, upstream: Upstream, scale: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """The same of a hundred kills in each topology."""
     killed(tmp_path, upstream, 100, capsys, scale=scale)
+
+
+STEPS = ("accepted", "asked", "streamed", "ended")
+SLOW: Headers = ((b"x-simulate-delay", b"0.3"), (b"x-simulate-pace", b"0.03"))
+"""Time enough to be killed in each step."""
+
+
+@pytest.fixture(scope="module")
+def standing(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[tuple[House, Upstream]]:
+    """One topology for all its steps: what is killed is started again."""
+    folder = tmp_path_factory.mktemp("steps")
+    with ExitStack() as stack:
+        upstream = stack.enter_context(start_upstream(folder / "upstream"))
+        yield House(folder / "house", upstream.port, stack, scale=request.param == "scale"), upstream
+
+
+def reach(house: House, upstream: Upstream, job: str, request_id: str, step: str) -> None:
+    """Waits until the job is so far."""
+    if step == "asked":
+        wait_until(lambda: any(id == request_id for _, id, _ in upstream.logged()), "the upstream to be asked", 20.0)
+    elif step == "streamed":
+        assert events(house.gateway, f"/chat/stream/{job}", "", 2)
+    elif step == "ended":
+        assert ended(house.gateway, job)["status"] == "completed"
+
+
+@pytest.mark.parametrize("standing", ["embedded"], indirect=True)
+@pytest.mark.parametrize("victim", ["gateway", "workers"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_kill_at_each_step(standing: tuple[House, Upstream], victim: str, step: str) -> None:
+    """Whoever is killed, and however far a job was, it completes once, with at most one call more."""
+    killed_at(*standing, victim, step)
+
+
+@pytest.mark.parametrize("standing", ["scale"], indirect=True)
+@pytest.mark.parametrize("victim", ["gateway", "workers", "redis", "rabbit"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_kill_at_each_step_of_all_servers(standing: tuple[House, Upstream], victim: str, step: str) -> None:
+    """The same, with RabbitMQ and Redis, which are killed too."""
+    killed_at(*standing, victim, step)
+
+
+def killed_at(house: House, upstream: Upstream, victim: str, step: str) -> None:
+    """One job, and one kill."""
+    request_id = f"{victim}-{step}-{time.time_ns()}"
+    job = submit(house.gateway, {"message": WORDS}, (*SLOW, (b"x-request-id", request_id.encode())))["job_id"]
+    reach(house, upstream, job, request_id, step)
+    victims = [one for one in house.victims if one == victim or (victim == "workers" and one.startswith("worker"))]
+    for one in victims:
+        house.kill(one)
+    for one in victims:
+        house.revive(one)
+    told = ended_after_all(house, job)
+    ledger = Ledger(house.folder)
+    asked = sum(id == request_id for _, id, _ in upstream.logged())
+
+    def accounted() -> bool:
+        rows = ledger.rows(
+            "SELECT e.state FROM entries e JOIN attempts a ON a.entry_id = e.id WHERE e.request_id = ?", request_id
+        )
+        return len(rows) >= asked and ("open",) not in rows
+
+    wait_until(accounted, "the ledger to know every call", 20.0)
+    assert (told["status"], WORDS in told["result"]["response"]) == ("completed", True)
+    assert 1 <= asked <= 2
+    assert ended_after_all(house, job) == told
+
+
+def ended_after_all(house: House, job: str) -> dict[str, Any]:
+    """Its status once it is over, however often nobody answers before."""
+    found: dict[str, Any] = {}
+
+    def over() -> bool:
+        with suppress(OSError, EOFError, TimeoutError):
+            reply, told = ask(house.gateway, "GET", f"/chat/status/{job}")
+            found.update(told if reply.status == 200 else {})
+        return found.get("status") in ENDS
+
+    wait_until(over, f"job {job} to end", 60.0)
+    return found

@@ -7,18 +7,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from foz.testing.process import Served, Upstream, start_upstream, wait_until
-from foz.testing.raw import request
-from foz.wire.http import Headers, Reply
-from tests.e2e.works import House
+from tests.e2e.works import ACCEPTED, House, ask, ended, events, submit
 
 WORDS = "Where do rivers end?"
-ACCEPTED = 202
 DEADLINE = 2.0
 """`[scale] deadline`, as it is by default."""
 BOTH = pytest.mark.parametrize("house", ["embedded", "scale"], indirect=True, ids=lambda name: name)
@@ -37,30 +33,6 @@ def house(
     """One topology, for all tests of this file."""
     with ExitStack() as stack:
         yield House(tmp_path_factory.mktemp("house"), upstream.port, stack, scale=request.param == "scale")
-
-
-def ask(gateway: Served, method: str, path: str, said: object = None, headers: Headers = ()) -> tuple[Reply, Any]:
-    """One request on a connection of its own."""
-    with gateway.connect(deadline=20.0) as connection:
-        reply = connection.call(method, path, b"" if said is None else msgspec.json.encode(said), headers)
-    return reply, msgspec.json.decode(reply.body)
-
-
-def submit(gateway: Served, said: object, headers: Headers = (), query: str = "") -> dict[str, Any]:
-    """A job that is accepted."""
-    reply, told = ask(gateway, "POST", f"/chat{query}", said, headers)
-    assert reply.status == ACCEPTED, told
-    found: dict[str, Any] = told
-    return found
-
-
-def ended(gateway: Served, id: str) -> dict[str, Any]:
-    """Its status, once it is over."""
-    while True:
-        _, told = ask(gateway, "GET", f"/chat/status/{id}?wait=10")
-        if told["status"] not in {"pending", "processing"}:
-            found: dict[str, Any] = told
-            return found
 
 
 @BOTH
@@ -100,22 +72,6 @@ def test_a_stream_resumed_a_hundred_times_is_the_stream(house: House) -> None:
     assert parts == whole
     assert words == ended(house.gateway, job["job_id"])["result"]["response"]
     assert len(whole) > 150
-
-
-def events(gateway: Served, path: str, after: str, most: int | None) -> list[tuple[str, str]]:
-    """Ids and data of so many pieces of an event stream, or of all to its end."""
-    found: list[tuple[str, str]] = []
-    with gateway.connect(deadline=20.0) as connection:
-        connection.send(request("GET", path, b"", ((b"last-event-id", after.encode()),) if after else ()))
-        connection.head()
-        while most is None or len(found) < most:
-            event = connection.until(b"\n\n").decode()
-            lines = dict(line.partition(": ")[::2] for line in event.splitlines() if ": " in line)
-            if lines.get("event") == "piece":
-                found.append((lines["id"], lines["data"]))
-            if lines.get("event") == "end":
-                break
-    return found
 
 
 @BOTH

@@ -5,12 +5,17 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from foz.testing.process import Child, Served, free_port, start_gateway
+from foz.testing.raw import request
 from foz.testing.servers import RabbitServer, RedisServer
+from foz.wire.http import Headers, Reply
 
+ACCEPTED = 202
 CONFIG = """
 [jobs]
 lease = 1
@@ -147,3 +152,43 @@ class House:
         """All of our own end."""
         for child in (self.gateway, *self.workers):
             child.stop()
+
+
+def ask(gateway: Served, method: str, path: str, said: object = None, headers: Headers = ()) -> tuple[Reply, Any]:
+    """One request on a connection of its own."""
+    with gateway.connect(deadline=20.0) as connection:
+        reply = connection.call(method, path, b"" if said is None else msgspec.json.encode(said), headers)
+    return reply, msgspec.json.decode(reply.body)
+
+
+def submit(gateway: Served, said: object, headers: Headers = (), query: str = "") -> dict[str, Any]:
+    """A job that is accepted."""
+    reply, told = ask(gateway, "POST", f"/chat{query}", said, headers)
+    assert reply.status == ACCEPTED, told
+    found: dict[str, Any] = told
+    return found
+
+
+def ended(gateway: Served, id: str) -> dict[str, Any]:
+    """Its status, once it is over."""
+    while True:
+        _, told = ask(gateway, "GET", f"/chat/status/{id}?wait=10")
+        if told["status"] not in {"pending", "processing"}:
+            found: dict[str, Any] = told
+            return found
+
+
+def events(gateway: Served, path: str, after: str, most: int | None) -> list[tuple[str, str]]:
+    """Ids and data of so many pieces of an event stream, or of all to its end."""
+    found: list[tuple[str, str]] = []
+    with gateway.connect(deadline=20.0) as connection:
+        connection.send(request("GET", path, b"", ((b"last-event-id", after.encode()),) if after else ()))
+        connection.head()
+        while most is None or len(found) < most:
+            event = connection.until(b"\n\n").decode()
+            lines = dict(line.partition(": ")[::2] for line in event.splitlines() if ": " in line)
+            if lines.get("event") == "piece":
+                found.append((lines["id"], lines["data"]))
+            if lines.get("event") == "end":
+                break
+    return found
