@@ -31,10 +31,17 @@ class Postman:
         self._posting = posting
         self._post = post
         self._turn = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
 
     async def send(self) -> None:
         """All that is settled and was not sent yet. Raises NoCapacity."""
+        if self._next is None:  # who comes while a round is under way shares the next one
+            self._next = asyncio.ensure_future(self._send())
+        await asyncio.shield(self._next)
+
+    async def _send(self) -> None:
         async with self._turn:
+            self._next = None
             while untold := await self._posting.untold():
                 await self._post.send([record for _, record in untold])
                 await self._posting.told([id for id, _ in untold])

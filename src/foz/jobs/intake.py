@@ -145,12 +145,11 @@ class Jobs:
             raise NotFound(f"There is no job '{id[:64]}'.", field="job_id")
         return found
 
-    async def look(self, principal: Principal, id: str, seconds: float) -> Job:
-        """The same, once its state is not what it is now, or so many seconds have passed."""
-        job = await self.find(principal, id)
+    async def look(self, job: Job, seconds: float) -> Job:
+        """The same job, once its state is not what it is here, or so many seconds have passed. Raises NotFound."""
         if seconds > 0 and not job.over:
             await self._house.store.wait(job, Mark(job.epoch, sys.maxsize), seconds)
-            job = await self.find(principal, id)
+            return await self.find(job.principal, text(job.id))
         return job
 
     async def answer(self, job: Job) -> bytes:

@@ -1,8 +1,9 @@
 """
 Writes the log of a run: `ports.caller.Caller` for jobs.
 
-What comes while a write is under way goes with the next one, so a fast answer costs few writes and a slow one is
-followed piece by piece. Of a streamed answer the last pieces are kept for the end, which is one step with them.
+What comes within a moment, or while a write is under way, goes with the next one, so a fast answer costs few writes and
+a slow one is followed piece by piece. Of a streamed answer the last pieces are kept for the end, which is one step with
+them.
 """
 
 import asyncio
@@ -15,6 +16,9 @@ from foz.ports.upstream import UpstreamAnswer
 FULL = 256 * 1024
 """Bytes that wait to be written from which on the answer is paused."""
 
+MOMENT = 0.002
+"""Seconds between the first piece that waits and its write."""
+
 
 class Scribe:
     """One run's."""
@@ -25,6 +29,7 @@ class Scribe:
         self._pieces: list[bytes] = []
         self._size = 0
         self._writing: asyncio.Task[None] | None = None
+        self._soon: asyncio.TimerHandle | None = None
         self._fed_by: UpstreamAnswer | None = None
         self._paused = False
         self.written = 0
@@ -49,8 +54,8 @@ class Scribe:
             return
         self._pieces.append(piece)
         self._size += len(piece)
-        if self._writing is None:
-            self._writing = asyncio.ensure_future(self._write())
+        if self._writing is None and self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(MOMENT, self._begin)
         elif self._size > FULL and not self._paused:
             self._pace(paused=True)
 
@@ -84,6 +89,8 @@ class Scribe:
 
     async def rest(self) -> list[bytes]:
         """What is not written yet, once nothing is being written. Raises what a write came to."""
+        if self._soon is not None:
+            self._soon.cancel()
         if self._writing is not None:
             await self._writing
         return self._pieces
@@ -95,6 +102,10 @@ class Scribe:
                 self._fed_by.pause()
             else:
                 self._fed_by.resume()
+
+    def _begin(self) -> None:
+        self._soon = None
+        self._writing = asyncio.ensure_future(self._write())
 
     async def _write(self) -> None:
         try:

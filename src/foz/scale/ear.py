@@ -2,13 +2,15 @@
 Who waits for a job to change, in one process: one connection that hears which jobs did.
 
 What is heard is a nudge, never a fact: whoever waits looks again then, and every `LOOK` seconds anyway, so that a
-nudge that was lost with its connection costs a moment. That a subscription stands is a nudge too: what changed before
-it is seen by that look. A subscription stays a while after its last listener, for a follower comes back at once.
+nudge that was lost with its connection costs a moment. Who looks listens already, or what changes meanwhile would be
+missed. That a subscription stands is a nudge too: what changed before it is seen by the look that follows. A
+subscription stays a while after its last listener, for a follower comes back at once.
 """
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from redis import exceptions
 
@@ -19,6 +21,8 @@ from foz.scale.pool import Pool
 log = logging.getLogger("foz.scale")
 
 LOOK = 1.0
+HEARD = 0.1
+"""Seconds within which a subscription should stand; who waits looks then anyway."""
 LINGER = 10.0
 """Seconds between two looks at which subscriptions nobody needs."""
 PAUSE = 0.2
@@ -39,8 +43,13 @@ class Ear:
     def _channel(self, id: bytes) -> bytes:
         return f"{self._pool.prefix}:said:{id.hex()}".encode()
 
-    async def nudged(self, id: bytes, seconds: float) -> None:
-        """Until something was heard of it, LOOK, or so long. Raises NoCapacity where too many wait."""
+    def hears(self, id: bytes) -> bool:
+        """Whether what is said of it from now on is heard. Else that it is comes as the first nudge."""
+        return self._channel(id) in self._subscribed
+
+    @contextmanager
+    def listening(self, id: bytes) -> "Iterator[asyncio.Future[None]]":
+        """Done when something was heard of it. Raises NoCapacity where too many wait."""
         if self._count >= MOST_WAITING:
             raise NoCapacity(f"{MOST_WAITING:,} callers wait for jobs already; ask again later.", retry_after=1)
         if self._listener is None:
@@ -52,10 +61,7 @@ class Ear:
         if channel not in self._subscribed:
             self._wanted.set()
         try:
-            async with asyncio.timeout(min(seconds, LOOK)):
-                await nudge
-        except TimeoutError:
-            return
+            yield nudge
         finally:
             self._count -= 1
             self._waiting[channel].discard(nudge)

@@ -6,6 +6,7 @@ is as durable as Redis is told to be: with `appendfsync always` it is on disk wh
 never Redis' own; its expiry of keys only takes away what nobody has forgotten long after it was over.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,7 +18,7 @@ from foz.canon.fault import Conflict
 from foz.canon.job import Job, JobEnd, JobState, Mark, Piece, Trouble
 from foz.canon.model import Placement
 from foz.ports.jobs import KEY_TTL, REPUBLISH, RESULT_TTL, UNPUBLISHED, Claim
-from foz.scale.ear import Ear
+from foz.scale.ear import HEARD, LOOK, Ear
 from foz.scale.line import Answer, Argument
 from foz.scale.pool import Pool, scripts
 from foz.scale.topology import NAME
@@ -148,17 +149,23 @@ class RedisJobs:
         """Until it changes, or so long."""
         clock = self._pool.clock
         last = clock() + seconds
+        new = seconds > 0 and not self._ear.hears(seen.id)
         while True:
-            state, epoch, length = _list(await self._run("standing", seen.id.hex()))
-            if state is None or (_text(state), int(_text(epoch))) != (seen.state.value, seen.epoch):
-                return
-            read = after.number if after.epoch == seen.epoch else -1
-            if cast("int", length) - 1 > read:
-                return
-            left = last - clock()
-            if left <= 0:
-                return
-            await self._ear.nudged(seen.id, left)
+            with self._ear.listening(seen.id) as nudge:
+                if not new and await self._changed(seen, after):
+                    return
+                left = last - clock()
+                if left <= 0:
+                    return
+                await asyncio.wait({nudge}, timeout=min(left, HEARD if new else LOOK))
+            new = False
+
+    async def _changed(self, seen: Job, after: Mark) -> bool:
+        state, epoch, length = _list(await self._run("standing", seen.id.hex()))
+        if state is None or (_text(state), int(_text(epoch))) != (seen.state.value, seen.epoch):
+            return True
+        read = after.number if after.epoch == seen.epoch else -1
+        return cast("int", length) - 1 > read
 
     async def overdue(self, now: int, most: int) -> list[Job]:
         """Those that should be published again: of both kinds some, where there are too many."""

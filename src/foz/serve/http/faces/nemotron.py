@@ -86,10 +86,9 @@ def _add_jobs(made: APIRouter, gateway: Gateway, jobs: Jobs) -> None:
         job_id: str,
         wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a change.")] = 0,
     ) -> Response:
-        principal = who(request)
-        job = await jobs.find(principal, job_id, NAME)
+        job = await jobs.find(who(request), job_id, NAME)
         if wait and not job.over:
-            job = await while_here(gateway.services, jobs.look(principal, job_id, wait)) or job
+            job = await while_here(gateway.services, jobs.look(job, wait)) or job
         return await _standing(jobs, job)
 
     @made.get("/chat/stream/{job_id}", summary="Segue um job (a job's events as they come)", **streamed)
