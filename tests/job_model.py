@@ -19,7 +19,7 @@ class Kept(Struct):
     job: Job
     order: bytes
     publish: int
-    """When it should be published again, should it wait till then."""
+    """When it should be published again, should it have no end till then."""
     log: list[bytes] = []
     shared: bool = False
 
@@ -47,7 +47,7 @@ class Model:
     def published(self, id: bytes, now: int) -> None:
         """Not again for a while."""
         kept = self.jobs.get(id)
-        if kept is not None and kept.job.state is PENDING and kept.job.due <= now:
+        if kept is not None and not kept.job.over and kept.job.due <= now:
             kept.publish = now + REPUBLISH
 
     def withdraw(self, id: bytes) -> None:
@@ -65,7 +65,7 @@ class Model:
         job = kept.job
         if job.over or job.due > now:
             return job
-        kept.log = []
+        kept.log, kept.publish = [], until
         began = now if job.began is None else job.began
         return Claim(
             self._set(kept, state=PROCESSING, epoch=job.epoch + 1, attempts=job.attempts + 1, due=until, began=began),
@@ -76,6 +76,7 @@ class Model:
         """Whether it is held."""
         kept = self._held(id, epoch)
         if kept is not None:
+            kept.publish = until if kept.job.due < until else kept.publish
             self._set(kept, due=max(kept.job.due, until))
         return kept is not None
 
@@ -145,7 +146,7 @@ class Model:
     @staticmethod
     def _late(kept: Kept, now: int) -> bool:
         job = kept.job
-        return not job.over and job.due <= now and (job.state is PROCESSING or kept.publish <= now)
+        return not job.over and job.due <= now and kept.publish <= now
 
     def _held(self, id: bytes, epoch: int) -> Kept | None:
         kept = self.jobs.get(id)

@@ -102,6 +102,27 @@ def test_a_lapsed_lease_is_overdue(ground: Ground) -> None:
     play(ground, story)
 
 
+def test_a_lapsed_lease_is_published_once(ground: Ground) -> None:
+    """Published since its lease lapsed, a job is not overdue until REPUBLISH later, or until another lease lapses."""
+
+    async def story(_: Ground, side: Side) -> None:
+        store = side.store
+        one = await store.add(job(), b"")
+        await claimed(store, one.id)
+        lapsed = NOW + LEASE
+        await store.published(one.id, lapsed)
+        assert await store.overdue(lapsed + REPUBLISH - 1, 10) == []
+        assert [late.id for late in await store.overdue(lapsed + REPUBLISH, 10)] == [one.id]
+        await store.published(one.id, lapsed + REPUBLISH)
+        await store.renew([(one.id, 1)], lapsed + REPUBLISH + LEASE)
+        assert [late.id for late in await store.overdue(lapsed + REPUBLISH + LEASE, 10)] == [one.id]
+        await store.published(one.id, lapsed + REPUBLISH + LEASE)
+        await store.claim(one.id, lapsed + REPUBLISH + LEASE, lapsed + REPUBLISH + 2 * LEASE)
+        assert [late.id for late in await store.overdue(lapsed + REPUBLISH + 2 * LEASE, 10)] == [one.id]
+
+    play(ground, story)
+
+
 def test_no_kind_of_overdue_jobs_hides_the_other(ground: Ground) -> None:
     """Where more are overdue than asked for, some of both kinds are among them, as many as were asked for."""
 

@@ -53,8 +53,9 @@ class JobStore(Protocol):
 
     async def published(self, id: bytes, now: int) -> None:
         """
-        The queue has it: it need not be published again for a while (REPUBLISH). Nothing where it is not due by `now`:
-        it was claimed and put back since it was published, and the queue does not have it for that.
+        The queue has it: it need not be published again for a while (REPUBLISH), whether it waits or its lease has
+        lapsed. Nothing where it is not due by `now`: it was claimed, or put back, since it was published, and the queue
+        does not have it for that.
         """
         ...
 
@@ -116,9 +117,9 @@ class JobStore(Protocol):
 
     async def overdue(self, now: int, most: int) -> list[Job]:
         """
-        Jobs that should be published again, in no order: those whose lease has lapsed; those that wait, are due, and
-        were not `published` within UNPUBLISHED after they were accepted (at once, where they were put back), or not
-        within REPUBLISH after they last were.
+        Jobs that should be published again, in no order: those that wait, are due, and were not `published` within
+        UNPUBLISHED after they were accepted (at once, where they were put back); those whose lease has lapsed and that
+        were not `published` since; and of both those that were not within REPUBLISH after they last were.
         """
         ...
 

@@ -1,6 +1,6 @@
 -- name: prelude
 -- KEYS[1] is what comes before all keys. A job is a hash; its log a list of the present epoch's pieces. Sorted sets:
--- waiting (by when it is overdue), leased (by when that lapses), ended (by when), and by id: all, of a principal, dead.
+-- waiting and leased (by when it is overdue), ended (by when), and by id: all, of a principal, dead.
 local P = KEYS[1]
 local function at(id) return P .. ':job:' .. id end
 local function log_at(id) return P .. ':log:' .. id end
@@ -66,7 +66,8 @@ return job(id)
 -- name: published
 local id, now, again = unpack(ARGV)
 local found = redis.call('HMGET', at(id), 'state', 'due')
-if found[1] == 'pending' and tonumber(found[2]) <= tonumber(now) then redis.call('ZADD', set('waiting'), again, id) end
+local home = found[1] == 'pending' and 'waiting' or found[1] == 'processing' and 'leased'
+if home and tonumber(found[2]) <= tonumber(now) then redis.call('ZADD', set(home), again, id) end
 
 -- name: withdraw
 local id = ARGV[1]

@@ -21,7 +21,7 @@ UPDATE jobs SET shared = 1 WHERE id = ? AND shared = 0;
 -- name: published
 UPDATE jobs SET publish = next.column3
 FROM (VALUES (?, ?, ?)) AS next
-WHERE jobs.id = next.column1 AND +jobs.state = 'pending' AND +jobs.due <= next.column2;
+WHERE jobs.id = next.column1 AND +jobs.state IN ('pending', 'processing') AND +jobs.due <= next.column2;
 
 -- name: withdraw
 DELETE FROM jobs WHERE id = ? AND state = 'pending' AND epoch = 0 AND shared = 0 RETURNING number, principal, key;
@@ -48,14 +48,15 @@ SELECT /*job*/ FROM jobs WHERE principal = ? AND id < ? ORDER BY id DESC LIMIT ?
 SELECT /*job*/ FROM jobs WHERE dead = 1 ORDER BY id DESC LIMIT ?;
 
 -- name: claim
-UPDATE jobs SET state = 'processing', epoch = epoch + 1, attempts = attempts + 1, due = ?1, began = coalesce(began, ?2)
+UPDATE jobs SET state = 'processing', epoch = epoch + 1, attempts = attempts + 1, due = ?1, publish = ?1,
+    began = coalesce(began, ?2)
 WHERE id = ?3 AND due <= ?2 AND state IN ('pending', 'processing') RETURNING number, /*job*/;
 
 -- name: ordered
 SELECT data FROM job_orders WHERE number = ?;
 
 -- name: renew
-UPDATE jobs SET due = max(due, held.column3)
+UPDATE jobs SET due = max(due, held.column3), publish = iif(due < held.column3, held.column3, publish)
 FROM (VALUES (?, ?, ?)) AS held
 WHERE jobs.id = held.column1 AND jobs.epoch = held.column2 AND +jobs.state = 'processing' RETURNING jobs.id;
 
@@ -102,7 +103,7 @@ FROM jobs WHERE id = ?;
 SELECT /*job*/ FROM jobs WHERE state = 'pending' AND publish <= ? ORDER BY publish LIMIT ?;
 
 -- name: lapsed
-SELECT /*job*/ FROM jobs WHERE state = 'processing' AND lane = ? AND due <= ? ORDER BY due LIMIT ?;
+SELECT /*job*/ FROM jobs WHERE state = 'processing' AND lane = ?1 AND due <= ?2 AND publish <= ?2 ORDER BY due LIMIT ?3;
 
 -- name: over
 SELECT number FROM jobs WHERE ended <= ? ORDER BY ended LIMIT ?;
