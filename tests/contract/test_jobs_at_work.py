@@ -29,7 +29,7 @@ from foz.jobs.lanes import Limits
 from foz.jobs.order import Witness
 from foz.jobs.working import House, Workers, sweep
 from foz.ports.codec import ServerCodec
-from foz.ports.jobs import JobStore
+from foz.ports.jobs import Claim, JobStore
 from foz.ports.skin import Visit
 from foz.testing.clock import LoopClock
 from foz.testing.upstream import Scripted
@@ -136,6 +136,24 @@ class Unreachable:
 
     def __getattr__(self, name: str) -> object:
         raise NoCapacity(f"Nobody answers {name}.")
+
+
+class Slow:
+    """A store whose answer to a claim is long on its way."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self.claimed, self.told = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    async def claim(self, id: bytes, now: int, until: int) -> Claim | Job | None:
+        """Claims; told later."""
+        found = await self._store.claim(id, now, until)
+        self.claimed.set()
+        await self.told.wait()
+        return found
 
 
 async def until(is_so: Callable[[], object]) -> None:
@@ -317,6 +335,28 @@ def test_a_worker_that_is_stopped_gives_its_job_back(ground: Ground) -> None:
             assert (job.state, job.attempts) == (JobState.COMPLETED, 1)
             assert told([piece.data for piece in log]) == "Into the sea"
         await other.close()
+
+    play(ground, story)
+
+
+def test_a_job_that_is_claimed_while_its_worker_stops_is_given_back(ground: Ground) -> None:
+    """A claim that is answered when all others were stopped is not worked at: stopping waits for no whole job."""
+
+    async def story(_: Ground, side: Side) -> None:
+        one = Office(side, (), [Scripted(piece("In"), held={1: asyncio.Event()})], LIMITS, 5.0)
+        slow = Slow(side.store)
+        one.house.store = cast("JobStore", slow)
+        one.workers.start()
+        job = await one.submit(mode=Mode.API)
+        await slow.claimed.wait()
+        stopping = asyncio.ensure_future(one.close())
+        await until(lambda: one.house.gateway.services.stopping)
+        slow.told.set()
+        await asyncio.wait_for(stopping, 5)
+        back = await side.store.find(job.id)
+        assert back is not None
+        assert (back.state, back.attempts) == (JobState.PENDING, 0)
+        assert not one.core.upstreams["bought"].answers
 
     play(ground, story)
 

@@ -190,6 +190,17 @@ def test_the_topology_is_told(run: Run, gateway: Served) -> None:
         assert f"queue {queue}" in text
 
 
+def test_the_topology_has_the_names_that_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `[scale] name` the queues that are shown are those that gateways of that name declare."""
+    (tmp_path / "foz.toml").write_text('[scale]\nname = "estuary"\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    text = CliRunner().invoke(main, ["jobs", "topology"]).stdout
+
+    assert "queue estuary.jobs.gpu" in text
+    assert "foz.jobs" not in text
+
+
 def test_without_any_job_the_lists_say_so(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a data directory that nobody has used there are none, and none are dead."""
     monkeypatch.setenv("FOZ_DATA", str(tmp_path / "new"))

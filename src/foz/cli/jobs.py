@@ -238,7 +238,7 @@ def topology_(config: Path | None) -> None:
     click.echo(
         "RabbitMQ has:" if settings.scale.on else "With RABBITMQ_URL and REDIS_URL set, RabbitMQ would be given:"
     )
-    click.echo(told(topology()))
+    click.echo(told(topology(settings.scale.name)))
 
 
 # Words.

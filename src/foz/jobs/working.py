@@ -185,6 +185,8 @@ class Workers:
         except Fault as fault:
             return fault
         run.scribe.run = task = asyncio.ensure_future(house.gateway.serve(turn, run.scribe))
+        if self._stopping:  # it was claimed while the last ones were being stopped
+            task.cancel()
         await asyncio.wait({task})
         if task.cancelled():
             return Draining("The worker was stopped.") if self._stopping and not run.scribe.lost else None
