@@ -78,7 +78,7 @@ def test_a_redis_that_is_away_is_waited_for_once(tmp_path: Path) -> None:
         again = RedisCache(redis.url, 2 * MOST, deadline=1.0, rest=0.05)
         try:
             again.keep(key(1), b"answer", LATER)
-            assert await found(cache, key(1), NOW) == b"answer"  # by Redis: what `cache` itself keeps it may know longer
+            assert await found(cache, key(1), NOW) == b"answer"  # what it keeps itself it may know longer
             redis.freeze()
             began = time.monotonic()
             assert [await cache.find(key(1), NOW) for _ in range(500)] == [None] * 500
