@@ -258,6 +258,26 @@ def test_a_full_gpu_lane_sends_auto_over(ground: Ground) -> None:
     play(ground, story)
 
 
+def test_auto_leaves_a_gpu_lane_where_nobody_works(ground: Ground) -> None:
+    """While nobody works in the gpu lane and somebody does in the api lane, auto jobs are done there; gpu jobs wait."""
+
+    async def story(place: Ground, side: Side) -> None:
+        other = await place.open()
+        one = Office(side, [], [Scripted(*STREAM)], structs.replace(LIMITS, unmanned=0.0), 5.0)
+        two = Office(other, [], [Scripted(*STREAM)], LIMITS, 5.0)
+        two.workers = Workers(two.house, {API: 4})
+        two.workers.start()
+        while (job := await one.submit()).lane is not API:
+            await one.clock.sleep(0.05)
+        assert (await one.over(job)).state is JobState.COMPLETED
+        assert (await one.submit(mode=Mode.GPU)).lane is GPU
+        await two.close()
+        await one.close()
+        await other.close()
+
+    play(ground, story)
+
+
 def test_a_lane_takes_no_more_than_it_may(ground: Ground) -> None:
     """Beyond the most that may wait in a lane a submission is refused, to be asked again, and leaves nothing behind."""
 

@@ -45,6 +45,8 @@ class _Count(Struct):
 
     at: float = -math.inf
     waiting: int = 0
+    manned: float = math.inf
+    """When somebody was last seen to work there; where nobody ever was, when that was first asked."""
 
 
 class Jobs:
@@ -92,7 +94,10 @@ class Jobs:
     ) -> Placement:
         """The lane that takes it. Raises what stands against it."""
         limits = self._house.limits
-        place = lane(mode, against[Placement.GPU], against[Placement.API], waiting[Placement.GPU], limits)
+        left = self._left(Placement.GPU) and not self._left(Placement.API)
+        before = limits.gpu_full if left else 0  # nobody comes to it: as good as full
+        gpu, api = against[Placement.GPU], against[Placement.API]
+        place = lane(mode, gpu, api, max(waiting[Placement.GPU], before), limits)
         if waiting[place] >= limits.waiting:
             raise NoCapacity(
                 f"{waiting[place]:,} jobs wait in the {place.value} lane; ask again later.", retry_after=10
@@ -126,8 +131,15 @@ class Jobs:
         count, now = self._counts[place], self._house.clock.monotonic()
         if now - count.at > COUNT_SECONDS:
             count.at = now
-            count.waiting = (await self._house.queue.lane(place)).waiting
+            found = await self._house.queue.lane(place)
+            count.waiting = found.waiting
+            if found.workers != 0 or count.manned == math.inf:
+                count.manned = now
         return count.waiting
+
+    def _left(self, place: Placement) -> bool:
+        """Whether nobody has worked there for a while, as far as is known."""
+        return self._house.clock.monotonic() - self._counts[place].manned > self._house.limits.unmanned
 
     async def _withdraw(self, job: Job) -> None:
         try:

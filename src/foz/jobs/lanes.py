@@ -46,6 +46,8 @@ class Limits(Struct, frozen=True):
     """Jobs that wait for gpu from which on `auto` takes api."""
     waiting: int = 100_000
     """Jobs that may wait in a lane."""
+    unmanned: float = 15.0
+    """Seconds for which nobody has worked in the gpu lane from which on `auto` takes api, where somebody does."""
 
 
 def lane(mode: Mode, gpu: Fault | None, api: Fault | None, waiting: int, limits: Limits) -> Placement:

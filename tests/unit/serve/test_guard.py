@@ -5,7 +5,8 @@ import pytest
 from foz.canon.fault import BadRequest, Forbidden
 from foz.canon.principal import LOCAL_ADMIN, Principal
 from foz.ports.skin import FORM, JSON
-from foz.serve.http.guard import Guard, check_body
+from foz.serve.http.guard import Guard, check_body, deferred
+from foz.skins.openai import ROUTES
 from foz.wire.http import Call, Headers
 
 HOST: Headers = ((b"host", b"127.0.0.1:8000"),)
@@ -121,3 +122,19 @@ def test_the_headers_for_pages_are_the_same_on_both_planes() -> None:
     assert dict(GUARD.cors_headers(ours, b"GET, OPTIONS"))[b"access-control-allow-methods"] == b"GET, OPTIONS"
     assert b"allow" not in dict(GUARD.cors_headers(ours, b"GET, OPTIONS"))
     assert GUARD.cors_headers(Call("OPTIONS", "/x", ((b"origin", b"https://evil.example"),)), b"GET") == ()
+
+
+@pytest.mark.parametrize(
+    ("wishes", "later"),
+    [
+        (b"respond-async", True),
+        (b"wait=10, Respond-Async", True),
+        (b"respond-async; wait=10", True),
+        (b"return=minimal", False),
+        (b"respond-async-not", False),
+    ],
+)
+def test_who_prefers_so_gets_a_job(wishes: bytes, later: bool) -> None:
+    """`Prefer` is read as RFC 7240 has it: several preferences, each with parameters, whatever its letters' case."""
+    route = next(route for route in ROUTES if route.accepted is not None)
+    assert deferred(route, Call("POST", route.path, ((b"prefer", wishes),))) is later

@@ -142,4 +142,6 @@ def deferred(route: Route, call: Call) -> bool:
     if route.deferred:
         return True
     wishes = call.header(b"prefer")
-    return wishes is not None and b"respond-async" in {wish.strip() for wish in wishes.lower().split(b",")}
+    if wishes is None:
+        return False
+    return any(wish.partition(b";")[0].strip() == b"respond-async" for wish in wishes.lower().split(b","))
