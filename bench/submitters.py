@@ -1,9 +1,10 @@
 """
 Those who submit jobs and wait for them: over HTTP for Foz, in a process of its own for Celery.
 
-A caller of Foz has one kept connection: it asks `POST /chat`, then `GET /chat/status/{id}?wait=60` until the job is
-completed, and compares the answer. Celery's asks by `delay`, which returns when the broker has confirmed the message,
-and waits by `get`, which hears of the result from Redis; it is `bench.rival`, told by one line of JSON what to do.
+A caller of Foz has one kept connection: it asks `POST /chat`, then `GET /chat/status/{id}?wait=60&until=end` until the
+job is completed, and compares the answer. Celery's asks by `delay`, which returns when the broker has confirmed the
+message, and waits by `get`, which hears of the result from Redis; it is `bench.rival`, told by one line of JSON what to
+do.
 """
 
 import asyncio
@@ -116,7 +117,7 @@ class OverHttp:
             line = self._idle.pop() if self._idle else await self._connected()
             accepted = await line.ask(self._post, ACCEPTED)
             submit.append((clock() - due) * 1000)
-            look = b"GET /chat/status/" + accepted.job_id.encode() + b"?wait=60" + self._head
+            look = b"GET /chat/status/" + accepted.job_id.encode() + b"?wait=60&until=end" + self._head
             said = accepted
             while said.status in {"pending", "processing"}:
                 said = await line.ask(look, OK)

@@ -560,6 +560,13 @@ def test_a_cancelled_job_ends_up_to_the_upstream(house: House) -> None:
     assert house.status(id, "?wait=30")["status"] == "cancelled"
 
 
+def test_the_end_of_a_job_is_waited_for(house: House) -> None:
+    """With `until=end` one look is enough: work that begins meanwhile ends no waiting."""
+    id = house.submit(said(model="simple"), headers=simulating(pace=0.05))
+    assert house.status(id, "?wait=30&until=end")["status"] == "completed"
+    assert house.call("GET", f"/chat/status/{id}?until=then").status == 422
+
+
 def test_a_job_that_is_over_keeps_its_end(house: House) -> None:
     """To cancel what is completed changes nothing."""
     id = house.submit(said(), "?mode=api")

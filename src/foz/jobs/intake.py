@@ -157,11 +157,18 @@ class Jobs:
             raise NotFound(f"There is no job '{id[:64]}'.", field="job_id")
         return found
 
-    async def look(self, job: Job, seconds: float) -> Job:
-        """The same job, once its state is not what it is here, or so many seconds have passed. Raises NotFound."""
-        if seconds > 0 and not job.over:
-            await self._house.store.wait(job, Mark(job.epoch, sys.maxsize), seconds)
-            return await self.find(job.principal, text(job.id))
+    async def look(self, job: Job, seconds: float, *, end: bool = False) -> Job:
+        """
+        One's own job again, once its state is not what it is here, or it has its end if that is waited for, or so many
+        seconds have passed. Raises NotFound.
+        """
+        clock = self._house.clock.monotonic
+        last = clock() + seconds
+        while not job.over and (left := last - clock()) > 0:
+            await self._house.store.wait(job, Mark(job.epoch, sys.maxsize), left)
+            job = await self.find(job.principal, text(job.id))
+            if not end:
+                break
         return job
 
     async def answer(self, job: Job) -> bytes:

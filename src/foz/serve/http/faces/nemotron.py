@@ -8,7 +8,7 @@ Whoever waits here is sent away when the gateway is being stopped, to come back 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from msgspec import structs
@@ -85,10 +85,13 @@ def _add_jobs(made: APIRouter, gateway: Gateway, jobs: Jobs) -> None:
         request: Request,
         job_id: str,
         wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a change.")] = 0,
+        until: Annotated[
+            Literal["change", "end"], Query(description="What to wait for: that, or the job's end.")
+        ] = "change",
     ) -> Response:
         job = await jobs.find(who(request), job_id, NAME)
         if wait and not job.over:
-            job = await while_here(gateway.services, jobs.look(job, wait)) or job
+            job = await while_here(gateway.services, jobs.look(job, wait, end=until == "end")) or job
         return await _standing(jobs, job)
 
     @made.get("/chat/stream/{job_id}", summary="Segue um job (a job's events as they come)", **streamed)
