@@ -165,7 +165,7 @@ class Jobs:
         clock = self._house.clock.monotonic
         last = clock() + seconds
         while not job.over and (left := last - clock()) > 0:
-            await self._house.store.wait(job, Mark(job.epoch, sys.maxsize), left)
+            await self._house.store.wait(job, Mark(job.epoch, sys.maxsize), left, end=end)
             job = await self.find(job.principal, text(job.id))
             if not end:
                 break

@@ -16,7 +16,7 @@ from foz.ports.upstream import UpstreamAnswer
 FULL = 256 * 1024
 """Bytes that wait to be written from which on the answer is paused."""
 
-MOMENT = 0.002
+MOMENT = 0.005
 """Seconds between the first piece that waits and its write."""
 
 

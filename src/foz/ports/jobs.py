@@ -111,8 +111,11 @@ class JobStore(Protocol):
         """The whole log of the present epoch, joined."""
         ...
 
-    async def wait(self, seen: Job, after: Mark, seconds: float) -> None:
-        """Until the job's state or epoch is not what was seen, or there is a piece after the mark; or so long."""
+    async def wait(self, seen: Job, after: Mark, seconds: float, *, end: bool = False) -> None:
+        """
+        Until the job's state or epoch is not what was seen, or there is a piece after the mark; where only its `end` is
+        of interest, until it has that; or so long.
+        """
         ...
 
     async def overdue(self, now: int, most: int) -> list[Job]:

@@ -34,7 +34,7 @@ class Ear:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
+        self._waiting: dict[bytes, dict[asyncio.Future[None], bool]] = {}
         self._count = 0
         self._subscribed: set[bytes] = set()
         self._wanted = asyncio.Event()
@@ -48,15 +48,15 @@ class Ear:
         return self._channel(id) in self._subscribed
 
     @contextmanager
-    def listening(self, id: bytes) -> "Iterator[asyncio.Future[None]]":
-        """Done when something was heard of it. Raises NoCapacity where too many wait."""
+    def listening(self, id: bytes, *, end: bool) -> "Iterator[asyncio.Future[None]]":
+        """Done when something was heard of it, or of its end alone. Raises NoCapacity where too many wait."""
         if self._count >= MOST_WAITING:
             raise NoCapacity(f"{MOST_WAITING:,} callers wait for jobs already; ask again later.", retry_after=1)
         if self._listener is None:
             self._listener = asyncio.ensure_future(self._listen())
         channel = self._channel(id)
         nudge: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(channel, set()).add(nudge)
+        self._waiting.setdefault(channel, {})[nudge] = end
         self._count += 1
         if channel not in self._subscribed:
             self._wanted.set()
@@ -64,20 +64,22 @@ class Ear:
             yield nudge
         finally:
             self._count -= 1
-            self._waiting[channel].discard(nudge)
+            del self._waiting[channel][nudge]
             if not self._waiting[channel]:
                 del self._waiting[channel]
 
-    def _nudge(self, channel: bytes) -> None:
-        for nudge in self._waiting.get(channel, ()):
-            if not nudge.done():
+    def _nudge(self, channel: bytes, *, end: bool) -> None:
+        for nudge, last in self._waiting.get(channel, {}).items():
+            if (end or not last) and not nudge.done():
                 nudge.set_result(None)
 
     def _told(self, said: Answer) -> None:
-        """`[b"message", channel, b""]`, or that a subscription stands."""
+        """`[b"message", channel, b"end" or b""]`, or that a subscription stands."""
         match said:
-            case [b"subscribe" | b"message", bytes() as channel, *_]:
-                self._nudge(channel)
+            case [b"message", bytes() as channel, word]:
+                self._nudge(channel, end=word == b"end")
+            case [b"subscribe", bytes() as channel, _]:
+                self._nudge(channel, end=True)
             case _:
                 return
 
@@ -122,4 +124,4 @@ class Ear:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
         for channel in list(self._waiting):
-            self._nudge(channel)
+            self._nudge(channel, end=True)

@@ -15,7 +15,7 @@ from typing import cast
 import msgspec
 
 from foz.canon.fault import Conflict
-from foz.canon.job import Job, JobEnd, JobState, Mark, Piece, Trouble
+from foz.canon.job import ENDS, Job, JobEnd, JobState, Mark, Piece, Trouble
 from foz.canon.model import Placement
 from foz.ports.jobs import KEY_TTL, REPUBLISH, RESULT_TTL, UNPUBLISHED, Claim
 from foz.scale.ear import HEARD, LOOK, Ear
@@ -66,7 +66,7 @@ class RedisJobs:
                 field="idempotency_key",
                 status=422,
             )
-        return _job(_list(answer))
+        return job if answer == b"new" else _job(_list(answer))
 
     async def published(self, id: bytes, now: int) -> None:
         """Not to be published again for a while."""
@@ -145,14 +145,14 @@ class RedisJobs:
         """The whole log."""
         return b"".join(_bytes(piece) for piece in _list(await self._run("answer", id.hex())))
 
-    async def wait(self, seen: Job, after: Mark, seconds: float) -> None:
-        """Until it changes, or so long."""
+    async def wait(self, seen: Job, after: Mark, seconds: float, *, end: bool = False) -> None:
+        """Until it changes, or ends, or so long."""
         clock = self._pool.clock
         last = clock() + seconds
         new = seconds > 0 and not self._ear.hears(seen.id)
         while True:
-            with self._ear.listening(seen.id) as nudge:
-                if not new and await self._changed(seen, after):
+            with self._ear.listening(seen.id, end=end) as nudge:
+                if not new and await self._changed(seen, after, end=end):
                     return
                 left = last - clock()
                 if left <= 0:
@@ -160,8 +160,10 @@ class RedisJobs:
                 await asyncio.wait({nudge}, timeout=min(left, HEARD if new else LOOK))
             new = False
 
-    async def _changed(self, seen: Job, after: Mark) -> bool:
+    async def _changed(self, seen: Job, after: Mark, *, end: bool) -> bool:
         state, epoch, length = _list(await self._run("standing", seen.id.hex()))
+        if end and state is not None:
+            return _text(state) in ENDS
         if state is None or (_text(state), int(_text(epoch))) != (seen.state.value, seen.epoch):
             return True
         read = after.number if after.epoch == seen.epoch else -1

@@ -227,9 +227,9 @@ class SqliteJobs:
 
         return await self._lookups.ask(work)
 
-    async def wait(self, seen: Job, after: Mark, seconds: float) -> None:
-        """Until it changes, or so long."""
-        await self._watch.wait(seen, after, seconds)
+    async def wait(self, seen: Job, after: Mark, seconds: float, *, end: bool = False) -> None:
+        """Until it changes, or ends, or so long."""
+        await self._watch.wait(seen, after, seconds, end=end)
 
     async def overdue(self, now: int, most: int) -> list[Job]:
         """Those that should be published again: of both kinds some, where there are too many."""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from foz.canon.fault import Fault, NoCapacity
-from foz.canon.job import Job, JobState, Mark
+from foz.canon.job import ENDS, Job, JobState, Mark
 
 POLL = 0.2
 MOST_WAITING = 20_000
@@ -24,9 +24,10 @@ Look = Callable[[Sequence[bytes]], Awaitable[Mapping[bytes, Standing]]]
 class _Waiter:
     """One who waits, and for what."""
 
-    __slots__ = ("after", "seen", "woken")
+    __slots__ = ("after", "end", "seen", "woken")
 
-    def __init__(self, seen: Job, after: Mark, woken: "asyncio.Future[None]") -> None:
+    def __init__(self, seen: Job, after: Mark, end: bool, woken: "asyncio.Future[None]") -> None:
+        self.end = end
         self.seen = seen
         self.after = after
         self.woken = woken
@@ -37,6 +38,8 @@ class _Waiter:
             self.woken.set_result(None)
 
     def _changed(self, state: JobState, epoch: int, last: int) -> bool:
+        if self.end:
+            return state in ENDS
         seen, after = self.seen, self.after
         read = after.number if after.epoch == epoch else -1
         return state != seen.state or epoch != seen.epoch or last > read
@@ -52,11 +55,11 @@ class Watch:
         self._count = 0
         self._looking: asyncio.Task[None] | None = None
 
-    async def wait(self, seen: Job, after: Mark, seconds: float) -> None:
-        """Until the job does not stand as it was seen, or there is more after the mark; or so long."""
+    async def wait(self, seen: Job, after: Mark, seconds: float, *, end: bool = False) -> None:
+        """Until the job does not stand as it was seen, or there is more after the mark, or it ends; or so long."""
         if self._count >= self._limit:
             raise NoCapacity(f"{self._limit:,} callers wait for jobs already; ask again later.", retry_after=1)
-        waiter = _Waiter(seen, after, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(seen, after, end, asyncio.get_running_loop().create_future())
         waiters = self._waiters.setdefault(seen.id, [])
         waiters.append(waiter)
         self._count += 1
