@@ -6,6 +6,7 @@ Whoever waits here is sent away when the gateway is being stopped, to come back 
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Annotated, Literal
@@ -27,6 +28,7 @@ from foz.jobs.intake import Jobs
 from foz.ports.devices import Device
 from foz.ports.jobs import Lane
 from foz.serve.http.desk import Desk, response, told, who
+from foz.serve.http.glances import GlancingRouter
 from foz.serve.http.staying import while_here
 from foz.skins.nemotron import examples, schema
 from foz.skins.nemotron.bodies import (
@@ -42,6 +44,7 @@ from foz.skins.nemotron.bodies import (
     say_status,
 )
 from foz.skins.nemotron.skin import NAME
+from foz.wire.http import Reply
 
 Queues = Mapping[Placement, Lane] | Fault
 """How both lanes' queues stand, or why nobody can tell."""
@@ -49,6 +52,8 @@ LONGEST_WAIT = 60
 MOST_LISTED = 100
 MOST_MODELS = 1_000
 EVENTS = "text/event-stream; charset=utf-8"
+_USUAL = re.compile(r"(?:wait=([0-9]{1,3}(?:\.[0-9]{1,3})?))?(?:&until=(change|end))?", re.ASCII)
+"""How people ask how a job stands; whatever else they write FastAPI reads."""
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _LAST = {
     "in": "header",
@@ -60,19 +65,19 @@ _LAST = {
 
 def router(desk: Desk, model: str) -> APIRouter:
     """Everything beside inference; `model` answers where a request names none."""
-    made = APIRouter(tags=[NAME])
+    made = GlancingRouter([NAME])
     if desk.jobs is not None:
         _add_info(made, desk, desk.jobs, model)
         _add_jobs(made, desk.gateway, desk.jobs)
     return made
 
 
-async def _standing(jobs: Jobs, job: Job) -> Response:
+async def _standing(jobs: Jobs, job: Job) -> Reply:
     answer = await jobs.answer(job) if job.state is JobState.COMPLETED else b""
-    return response(say_status(job, answer))
+    return say_status(job, answer)
 
 
-def _add_jobs(made: APIRouter, gateway: Gateway, jobs: Jobs) -> None:
+def _add_jobs(made: GlancingRouter, gateway: Gateway, jobs: Jobs) -> None:
     streamed = told(examples.EVENTS, "text/event-stream")
     streamed["openapi_extra"] = {**streamed["openapi_extra"], "parameters": [_LAST]}
 
@@ -89,10 +94,21 @@ def _add_jobs(made: APIRouter, gateway: Gateway, jobs: Jobs) -> None:
             Literal["change", "end"], Query(description="What to wait for: that, or the job's end.")
         ] = "change",
     ) -> Response:
-        job = await jobs.find(who(request), job_id, NAME)
+        return response(await look(who(request), job_id, wait, until))
+
+    async def look(principal: Principal, job_id: str, wait: float, until: str) -> Reply:
+        job = await jobs.find(principal, job_id, NAME)
         if wait and not job.over:
             job = await while_here(gateway.services, jobs.look(job, wait, end=until == "end")) or job
         return await _standing(jobs, job)
+
+    async def glance(principal: Principal, job_id: str, query: str) -> Reply | None:
+        asked = _USUAL.fullmatch(query)
+        if asked is None or float(asked[1] or 0) > LONGEST_WAIT:
+            return None
+        return await look(principal, job_id, float(asked[1] or 0), asked[2] or "change")
+
+    made.glances["/chat/status"] = glance
 
     @made.get("/chat/stream/{job_id}", summary="Segue um job (a job's events as they come)", **streamed)
     async def stream(
@@ -116,7 +132,7 @@ def _add_jobs(made: APIRouter, gateway: Gateway, jobs: Jobs) -> None:
     async def cancel(request: Request, job_id: str) -> Response:
         """Ends it, up to the model that is asked. A job that has its end keeps it."""
         await jobs.find(who(request), job_id, NAME)
-        return await _standing(jobs, await jobs.cancel(who(request), job_id))
+        return response(await _standing(jobs, await jobs.cancel(who(request), job_id)))
 
     @made.get("/chat/jobs", summary="Lista os jobs (your jobs, newest first)", **told(examples.JOBS))
     async def listed(
