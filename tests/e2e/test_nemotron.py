@@ -567,6 +567,16 @@ def test_the_end_of_a_job_is_waited_for(house: House) -> None:
     assert house.call("GET", f"/chat/status/{id}?until=then").status == 422
 
 
+def test_an_unusual_question_is_answered_the_same(house: House) -> None:
+    """How a job stands, and that there is none, is told alike for the usual query and for one that FastAPI reads."""
+    id = house.submit(said(), "?mode=api")
+    assert house.status(id, "?until=end&wait=30")["status"] == "completed"
+    for path in (f"/chat/status/{id}", "/chat/status/nobody"):
+        usual, unusual = house.call("GET", path), house.call("GET", f"{path}?wait=0.0&more=1")
+        assert (usual.status, usual.body) == (unusual.status, unusual.body)
+        assert {name for name, _ in usual.headers} == {name for name, _ in unusual.headers}
+
+
 def test_a_job_that_is_over_keeps_its_end(house: House) -> None:
     """To cancel what is completed changes nothing."""
     id = house.submit(said(), "?mode=api")

@@ -68,6 +68,7 @@ def router(desk: Desk, model: str) -> APIRouter:
     made = GlancingRouter([NAME])
     if desk.jobs is not None:
         _add_info(made, desk, desk.jobs, model)
+        _add_status(made, desk.gateway, desk.jobs)
         _add_jobs(made, desk.gateway, desk.jobs)
     return made
 
@@ -77,10 +78,7 @@ async def _standing(jobs: Jobs, job: Job) -> Reply:
     return say_status(job, answer)
 
 
-def _add_jobs(made: GlancingRouter, gateway: Gateway, jobs: Jobs) -> None:
-    streamed = told(examples.EVENTS, "text/event-stream")
-    streamed["openapi_extra"] = {**streamed["openapi_extra"], "parameters": [_LAST]}
-
+def _add_status(made: GlancingRouter, gateway: Gateway, jobs: Jobs) -> None:
     @made.get(
         "/chat/status/{job_id}",
         summary="Consulta o status e resultado de um job (how a job stands)",
@@ -109,6 +107,11 @@ def _add_jobs(made: GlancingRouter, gateway: Gateway, jobs: Jobs) -> None:
         return await look(principal, job_id, float(asked[1] or 0), asked[2] or "change")
 
     made.glances["/chat/status"] = glance
+
+
+def _add_jobs(made: APIRouter, gateway: Gateway, jobs: Jobs) -> None:
+    streamed = told(examples.EVENTS, "text/event-stream")
+    streamed["openapi_extra"] = {**streamed["openapi_extra"], "parameters": [_LAST]}
 
     @made.get("/chat/stream/{job_id}", summary="Segue um job (a job's events as they come)", **streamed)
     async def stream(
