@@ -85,7 +85,6 @@ class Jobs:
         except Fault:
             await self._withdraw(job)
             raise
-        await house.store.published(job.id, job.at)
         self._counts[place].waiting += 1
         return job
 

@@ -20,8 +20,11 @@ RESULT_TTL = 7 * 24 * 3600 * 1000
 """Milliseconds for which a job is kept, from its end."""
 
 
-UNPUBLISHED = 10 * 1000
-"""Milliseconds after which a job that was accepted and not published is taken for forgotten by who accepted it."""
+UNPUBLISHED = 30 * 1000
+"""
+Milliseconds after its acceptance at which a job that still waits is published again: who accepted it may have died
+before it did. Nobody notes that it did, which would be one more step for each job to spare some a second id.
+"""
 REPUBLISH = 10 * 60 * 1000
 """Milliseconds after which a job that still waits is published again, in case the queue has lost it."""
 
