@@ -29,7 +29,7 @@ from foz.jobs.lanes import Limits
 from foz.jobs.order import Witness
 from foz.jobs.working import House, Workers, sweep
 from foz.ports.codec import ServerCodec
-from foz.ports.jobs import Claim, JobStore
+from foz.ports.jobs import Claim, Delivery, JobQueue, JobStore
 from foz.ports.skin import Visit
 from foz.testing.clock import LoopClock
 from foz.testing.upstream import Scripted
@@ -154,6 +154,24 @@ class Slow:
         self.claimed.set()
         await self.told.wait()
         return found
+
+
+class Faulty:
+    """A queue that nobody can take from at first, for a reason that is no fault of ours."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+        self._failed: set[Placement] = set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._queue, name)
+
+    async def take(self, lane: Placement) -> Delivery:
+        """Fails once for each lane."""
+        if lane in self._failed:
+            return await self._queue.take(lane)
+        self._failed.add(lane)
+        raise LookupError("a defect")
 
 
 async def until(is_so: Callable[[], object]) -> None:
@@ -379,6 +397,24 @@ def test_a_job_that_is_claimed_while_its_worker_stops_is_given_back(ground: Grou
         assert not one.core.upstreams["bought"].answers
 
     play(ground, story)
+
+
+def test_a_defect_of_the_queue_costs_a_moment(ground: Ground, caplog: pytest.LogCaptureFixture) -> None:
+    """Where taking from the queue fails as nobody foresaw, it is told with its traceback, and jobs are taken again."""
+
+    async def story(_: Ground, side: Side) -> None:
+        one = Office(side, [], [Scripted(*STREAM)], LIMITS, 5.0)
+        one.house.queue = cast("JobQueue", Faulty(side.queue))
+        one.workers.start()
+        job = await one.over(await one.submit(mode=Mode.API))
+        assert job.state is JobState.COMPLETED
+        await one.close()
+
+    play(ground, story)
+    told = [record for record in caplog.records if record.exc_info is not None]
+    assert {record.getMessage() for record in told} == {
+        f"nobody takes {lane.value} jobs for a moment: a defect" for lane in Placement
+    }
 
 
 def test_a_silent_worker_loses_its_job(ground: Ground) -> None:

@@ -15,6 +15,8 @@ from foz.testing.process import Served, Upstream, start_upstream, wait_until
 from tests.e2e.works import ACCEPTED, House, ask, ended, events, submit
 
 WORDS = "Where do rivers end?"
+HEALTHY = 0.1
+"""Seconds that `/health` may take, whatever is away."""
 DEADLINE = 2.0
 """`[scale] deadline`, as it is by default."""
 BOTH = pytest.mark.parametrize("house", ["embedded", "scale"], indirect=True, ids=lambda name: name)
@@ -108,12 +110,13 @@ def test_submissions_are_refused_in_time_and_health_goes_on(
         "redis killed": (redis.kill, redis.start),
     }[trouble]
     submit(house.gateway, {"message": WORDS})
-    slowest, stop = [0.0], threading.Event()
-    watch = threading.Thread(target=watch_health, args=(house.gateway, slowest, stop))
+    waits, stop = list[float](), threading.Event()
+    watch = threading.Thread(target=watch_health, args=(house.gateway, waits, stop))
     begin()
     try:
         watch.start()
         took = [refused(house.gateway) for _ in range(3)]
+        modes = ask(house.gateway, "GET", "/chat/info")[1]["modes"]
     finally:
         stop.set()
         watch.join()
@@ -121,10 +124,14 @@ def test_submissions_are_refused_in_time_and_health_goes_on(
     wait_until(lambda: status(house.gateway) == ACCEPTED, "it to accept jobs again", 60.0)
     job = submit(house.gateway, {"message": WORDS})
     assert ended(house.gateway, job["job_id"])["status"] == "completed"
+    usual, slowest = sorted(waits)[len(waits) * 95 // 100], max(waits)
+    health = f"/health p95 {usual * 1000:.1f} ms, slowest {slowest * 1000:.0f} ms"
     with capsys.disabled():
-        sys.stdout.write(f"\n  {trouble}: refused within {max(took):.2f} s, /health within {slowest[0] * 1000:.0f} ms")
+        sys.stdout.write(f"\n  {trouble}: refused within {max(took):.2f} s, {health}")
+    assert [(modes[mode]["available"], bool(modes[mode]["reason"])) for mode in modes] == [(False, True)] * 2
     assert max(took) < DEADLINE + 1.0
-    assert slowest[0] < 1.0
+    assert usual < HEALTHY
+    assert slowest < 1.0  # the machine that tests may be busy for a moment
 
 
 def status(gateway: Served) -> int:
@@ -140,11 +147,11 @@ def refused(gateway: Served) -> float:
     return time.monotonic() - since
 
 
-def watch_health(gateway: Served, slowest: list[float], stop: threading.Event) -> None:
-    """Asks again and again, and notes the longest answer."""
+def watch_health(gateway: Served, waits: list[float], stop: threading.Event) -> None:
+    """Asks again and again, and notes how long each answer takes."""
     with gateway.connect() as connection:
         while not stop.is_set():
             since = time.monotonic()
             assert connection.call("GET", "/health").status == 200
-            slowest[0] = max(slowest[0], time.monotonic() - since)
+            waits.append(time.monotonic() - since)
             stop.wait(0.01)

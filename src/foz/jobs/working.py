@@ -75,7 +75,7 @@ class Workers:
     def start(self) -> None:
         """Begins to take jobs."""
         self._takers = [
-            asyncio.ensure_future(self._take(lane, asyncio.Semaphore(number)))
+            asyncio.ensure_future(self._keep_taking(lane, asyncio.Semaphore(number)))
             for lane, number in self._numbers.items()
             if number
         ]
@@ -113,6 +113,13 @@ class Workers:
 
     # -- taking ------------------------------------------------------------
 
+    async def _keep_taking(self, lane: Placement, hands: asyncio.Semaphore) -> None:
+        """A defect of the queue costs the lane a moment, not its taker."""
+        while True:
+            (came,) = await asyncio.gather(self._take(lane, hands), return_exceptions=True)
+            log.error("nobody takes %s jobs for a moment: a defect", lane.value, exc_info=came)
+            await self._house.clock.sleep(AFTER_TROUBLE)
+
     async def _take(self, lane: Placement, hands: asyncio.Semaphore) -> None:
         while True:
             await hands.acquire()
@@ -123,7 +130,7 @@ class Workers:
                 log.warning("the queue gives no %s jobs for now: %s", lane.value, fault.message)
                 await self._house.clock.sleep(AFTER_TROUBLE)
                 continue
-            except asyncio.CancelledError:
+            except BaseException:
                 hands.release()
                 raise
             task = asyncio.ensure_future(self._work(delivery))

@@ -90,7 +90,7 @@ class Pool:
                 self._line.drop()
             if self._well:
                 self._well = False
-                log.warning("Redis does not do %s: %s", script.name, fault.__cause__)
+                log.warning("Redis does not do %s: %r", script.name, fault.__cause__)
             raise
         self._well = True
         return answer
