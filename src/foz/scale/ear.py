@@ -29,6 +29,12 @@ PAUSE = 0.2
 MOST_WAITING = 20_000
 
 
+def woken(nudge: "asyncio.Future[None]") -> None:
+    """It need not wait any longer."""
+    if not nudge.done():
+        nudge.set_result(None)
+
+
 class Ear:
     """Hears of jobs by id."""
 
@@ -70,8 +76,8 @@ class Ear:
 
     def _nudge(self, channel: bytes, *, end: bool) -> None:
         for nudge, last in self._waiting.get(channel, {}).items():
-            if (end or not last) and not nudge.done():
-                nudge.set_result(None)
+            if end or not last:
+                woken(nudge)
 
     def _told(self, said: Answer) -> None:
         """`[b"message", channel, b"end" or b""]`, or that a subscription stands."""

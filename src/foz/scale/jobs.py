@@ -18,7 +18,7 @@ from foz.canon.fault import Conflict
 from foz.canon.job import ENDS, Job, JobEnd, JobState, Mark, Piece, Trouble
 from foz.canon.model import Placement
 from foz.ports.jobs import KEY_TTL, REPUBLISH, RESULT_TTL, UNPUBLISHED, Claim
-from foz.scale.ear import HEARD, LOOK, Ear
+from foz.scale.ear import HEARD, LOOK, Ear, woken
 from foz.scale.line import Answer, Argument
 from foz.scale.pool import Pool, scripts
 from foz.scale.topology import NAME
@@ -147,17 +147,21 @@ class RedisJobs:
 
     async def wait(self, seen: Job, after: Mark, seconds: float, *, end: bool = False) -> None:
         """Until it changes, or ends, or so long."""
-        clock = self._pool.clock
-        last = clock() + seconds
+        loop = asyncio.get_running_loop()
+        last = loop.time() + seconds
         new = seconds > 0 and not self._ear.hears(seen.id)
         while True:
             with self._ear.listening(seen.id, end=end) as nudge:
                 if not new and await self._changed(seen, after, end=end):
                     return
-                left = last - clock()
+                left = last - loop.time()
                 if left <= 0:
                     return
-                await asyncio.wait({nudge}, timeout=min(left, HEARD if new else LOOK))
+                timer = loop.call_later(min(left, HEARD if new else LOOK), woken, nudge)
+                try:
+                    await nudge
+                finally:
+                    timer.cancel()
             new = False
 
     async def _changed(self, seen: Job, after: Mark, *, end: bool) -> bool:

@@ -79,6 +79,13 @@ def _row(data: bytes, count: int, start: int) -> tuple[list[Answer] | None, int]
         return None, start
     row: list[Answer] = []
     for _ in range(count):
+        if data[start : start + 1] == b"$":  # nearly always
+            end = data.find(b"\r\n", start)
+            if end < 0:
+                raise _Short(len(data) + 1)
+            bulk, start = _bulk(data, int(data[start + 1 : end]), end + 2)
+            row.append(bulk)
+            continue
         one, start = _read(data, start)
         if isinstance(one, exceptions.RedisError):
             raise one

@@ -72,7 +72,8 @@ class Pool:
     async def run(self, script: Script, *arguments: Argument) -> Answer:
         """What a script answers. Raises NoCapacity."""
         pause = FIRST_PAUSE
-        began = self.clock()
+        line = self._line
+        heard = 0.0 if line is None else line.heard
         try:
             async with within(self.deadline, WHO, exceptions.RedisError, OSError):
                 while True:
@@ -86,8 +87,8 @@ class Pool:
                         continue
                     break
         except NoCapacity as fault:
-            if self._line is not None and self._line.heard < began:
-                self._line.drop()
+            if line is not None and line.heard == heard:  # it has said nothing since: a new one may do better
+                line.drop()
             if self._well:
                 self._well = False
                 log.warning("Redis does not do %s: %r", script.name, fault.__cause__)
