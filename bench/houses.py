@@ -108,9 +108,18 @@ class JobLab(Lab):
             "BENCH_BROKER": self.rabbit.url,
             "BENCH_RESULTS": self.redis.url,
             "BENCH_UPSTREAM": str(self.whole),
+            "BENCH_QUEUE": f"bench-{pool}-{at_once}",
         }
         work = [str(python), "-m", "celery", "-A", "bench.rival", "worker", "-P", pool, "-c", str(at_once)]
-        work += ["-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+        work += [
+            "-l",
+            "WARNING",
+            "-n",
+            f"{pool}{at_once}@%h",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]
         submit = [str(python), "-m", "gevent.monkey", "--module", "bench.rival", str(port)]
         programs = (
             self._start("worker", work, self.cores.gateway, env, folder),

@@ -26,7 +26,7 @@ app = Celery("bench", broker=os.environ["BENCH_BROKER"], backend=os.environ["BEN
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
-    task_default_queue="bench",
+    task_default_queue=os.environ["BENCH_QUEUE"],
     task_default_queue_type="quorum",
     broker_transport_options={"confirm_publish": True},
     worker_prefetch_multiplier=int(os.environ.get("BENCH_PREFETCH", "1")),
