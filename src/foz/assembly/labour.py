@@ -22,6 +22,8 @@ from foz.store.posting import Posting
 SWEEP_SECONDS = 1.0
 POST_SECONDS = 1.0
 FORGET_SECONDS = 600.0
+TOGETHER = 0.01
+"""Seconds for which a record waits for others that travel with it."""
 
 
 class Postman:
@@ -41,6 +43,7 @@ class Postman:
 
     async def _send(self) -> None:
         async with self._turn:
+            await asyncio.sleep(TOGETHER)
             self._next = None
             while untold := await self._posting.untold():
                 await self._post.send([record for _, record in untold])

@@ -11,12 +11,14 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from ssl import SSLContext
-from typing import Any
+from typing import Any, cast
 
-from aio_pika import DeliveryMode, Message, connect
-from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika import DeliveryMode, connect
+from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import DeliveryError, PublishError
+from aiormq import spec
 from aiormq.abc import AbstractChannel as Plain
+from aiormq.channel import Channel as Confirmed
 
 from foz.canon.fault import NoCapacity
 from foz.canon.identity import text
@@ -60,13 +62,11 @@ async def undeclare(url: str, name: str) -> None:
 class _Desk:
     """What is published through, of one connection."""
 
-    def __init__(
-        self, wire: Wire, plain: Plain, lanes: AbstractExchange, others: Mapping[str, AbstractExchange]
-    ) -> None:
+    def __init__(self, wire: Wire, plain: Plain, kept: AbstractChannel, confirmed: Confirmed) -> None:
         self.wire = wire
+        self._kept = kept  # it tells when what is under it closes
         self.plain = plain
-        self.lanes = lanes
-        self.others = others
+        self.confirmed = confirmed
 
 
 class _Delivery:
@@ -177,16 +177,23 @@ class RabbitQueue:
         await self._send(topology.dead(self.name), topology.lane(lane, self.name), id)
 
     async def _send(self, exchange: str | None, key: str, id: bytes, seconds: float | None = None) -> None:
-        message = Message(
-            text(id).encode(), content_type="text/plain", delivery_mode=DeliveryMode.PERSISTENT, expiration=seconds
+        expires = None if seconds is None else str(int(seconds * 1000))
+        about = spec.Basic.Properties(
+            content_type="text/plain", delivery_mode=DeliveryMode.PERSISTENT.value, expiration=expires
         )
         desk: _Desk | None = None
         try:
             async with within(self._deadline, WHO, *TROUBLES):
                 desk = await self._open_desk()
                 await desk.wire.unblocked(self._deadline)
-                where = desk.lanes if exchange is None else desk.others[exchange]
-                await where.publish(message, key, mandatory=True)
+                await desk.confirmed.basic_publish(
+                    text(id).encode(),
+                    exchange=exchange or "",
+                    routing_key=key,
+                    properties=about,
+                    mandatory=True,
+                    wait=False,  # for its confirmation it is waited anyway
+                )
         except NoCapacity as fault:
             if desk is not None:
                 self._judge(desk.wire, key, fault.__cause__)
@@ -215,9 +222,7 @@ class RabbitQueue:
         channel = await wire.channel(confirms=True)
         await declare(channel, self.name)
         plain = await (await wire.channel(confirms=False)).get_underlay_channel()
-        names = topology.later(self.name), topology.dead(self.name)
-        others = {name: await channel.get_exchange(name, ensure=False) for name in names}
-        self._desk = _Desk(wire, plain, channel.default_exchange, others)
+        self._desk = _Desk(wire, plain, channel, cast("Confirmed", await channel.get_underlay_channel()))
 
     # -- taking ------------------------------------------------------------
 
