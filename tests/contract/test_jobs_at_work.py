@@ -29,7 +29,7 @@ from foz.jobs.lanes import Limits
 from foz.jobs.order import Witness
 from foz.jobs.working import House, Workers, sweep
 from foz.ports.codec import ServerCodec
-from foz.ports.jobs import Claim, Delivery, JobQueue, JobStore
+from foz.ports.jobs import UNPUBLISHED, Claim, Delivery, JobQueue, JobStore
 from foz.ports.skin import Visit
 from foz.testing.clock import LoopClock
 from foz.testing.upstream import Scripted
@@ -292,6 +292,23 @@ def test_auto_leaves_a_gpu_lane_where_nobody_works(ground: Ground) -> None:
         await two.close()
         await one.close()
         await other.close()
+
+    play(ground, story)
+
+
+def test_a_job_that_finds_others_waiting_is_published_once(ground: Ground) -> None:
+    """What comes to a lane in which jobs wait is not overdue for waiting there: a backlog's ids are not doubled."""
+
+    async def story(_: Ground, side: Side) -> None:
+        one = Office(side, [], [], LIMITS, 5.0)  # nobody works
+        await one.submit()
+        while True:
+            late = await one.submit()
+            overdue = await side.store.overdue(late.at + UNPUBLISHED, 1_000)
+            if late.id not in {job.id for job in overdue}:
+                break
+            await one.clock.sleep(0.05)
+        await one.close()
 
     play(ground, story)
 

@@ -230,7 +230,7 @@ def test_a_job_is_answered_again(house: House) -> None:
             accepted = connection.call("POST", "/chat", asked, (key,))
             assert accepted.status == 202, accepted.body
             place = (accepted.header(b"location") or b"").decode()
-            told = msgspec.json.decode(connection.call("GET", f"{place}?wait=20", headers=(key,)).body)
+            told = msgspec.json.decode(connection.call("GET", f"{place}?wait=20&until=end", headers=(key,)).body)
             assert told["status"] == "completed", told
 
     assert msgspec.json.decode(answer.body) == msgspec.json.decode(first.body)

@@ -45,6 +45,8 @@ class _Count(Struct):
 
     at: float = -math.inf
     waiting: int = 0
+    found: int = 0
+    """How many did when that was asked."""
     manned: float = math.inf
     """When somebody was last seen to work there; where nobody ever was, when that was first asked."""
 
@@ -85,7 +87,10 @@ class Jobs:
         except Fault:
             await self._withdraw(job)
             raise
-        self._counts[place].waiting += 1
+        count = self._counts[place]
+        count.waiting += 1
+        if count.found:  # it may wait for long: it is not to be published twice for that
+            await house.store.published(job.id, job.at)
         return job
 
     def _place(
@@ -131,7 +136,7 @@ class Jobs:
         if now - count.at > COUNT_SECONDS:
             count.at = now
             found = await self._house.queue.lane(place)
-            count.waiting = found.waiting
+            count.waiting = count.found = found.waiting
             if found.workers != 0 or count.manned == math.inf:
                 count.manned = now
         return count.waiting

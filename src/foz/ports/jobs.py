@@ -23,7 +23,8 @@ RESULT_TTL = 7 * 24 * 3600 * 1000
 UNPUBLISHED = 30 * 1000
 """
 Milliseconds after its acceptance at which a job that still waits is published again: who accepted it may have died
-before it did. Nobody notes that it did, which would be one more step for each job to spare some a second id.
+before it did. That it did is noted only where others wait already: a job that finds none is taken at once, and is
+spared that step.
 """
 REPUBLISH = 10 * 60 * 1000
 """Milliseconds after which a job that still waits is published again, in case the queue has lost it."""

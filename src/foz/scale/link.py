@@ -45,14 +45,18 @@ class _Transport(aiormq.TransportFactory):
     def __init__(self, *, tls: bool) -> None:
         self._inner = aiormq.connection.TLSTransportFactory() if tls else aiormq.connection.TCPTransportFactory()
         self._writer: asyncio.StreamWriter | None = None
+        self._given_up = False
 
     @override
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, self._writer = await self._inner.create(url, **kwargs)
+        if self._given_up:  # the library shields this from who waits for it
+            self._writer.transport.abort()
         return reader, self._writer
 
     def cut(self) -> None:
         """Nobody is told."""
+        self._given_up = True
         if self._writer is not None:
             self._writer.transport.abort()
 

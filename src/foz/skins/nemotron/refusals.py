@@ -17,7 +17,7 @@ from foz.wire import json
 from foz.wire.http import Reply
 
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
-QUERY = frozenset({"mode", "wait", "limit", "before", "after"})
+QUERY = frozenset({"mode", "wait", "until", "limit", "before", "after"})
 """Fields that stand behind the path; all others are of the body, but for the path's own."""
 _PATH = frozenset({"job_id"})
 _CHAT = msgspec.json.Decoder(Chat)
