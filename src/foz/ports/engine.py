@@ -25,8 +25,7 @@ class Load(Struct, frozen=True):
     threads: int
     flash: bool | None = None
     layers_on_gpu: int = 0
-    offload: bool = False
-    """Layers that do not fit on the GPU stay in main memory."""
+    """The rest stays in main memory."""
 
 
 class Process(Protocol):
@@ -45,7 +44,14 @@ class Process(Protocol):
         ...
 
     async def probe(self, patience: float) -> None:
-        """Has it make one token. Raises Down, Timeout or Garbled."""
+        """
+        That it works: it has made tokens since it was last asked, else it is made to make one. Raises Down, Timeout or
+        Garbled. One that is busy with others and goes on with them is well.
+        """
+        ...
+
+    async def busy(self) -> int:
+        """Requests that run or wait there now. Raises Down or Timeout."""
         ...
 
     async def wait(self) -> int:
@@ -72,10 +78,6 @@ class Engine(Protocol):
 
     def missing(self) -> str | None:
         """Why it cannot be used on this machine, and what to do about it; None where it can."""
-        ...
-
-    def hardware(self) -> str:
-        """What it computes on, for people: the GPU's or the processor's name."""
         ...
 
     async def start(self, load: Load) -> Process:

@@ -1,0 +1,83 @@
+"""
+The program that is an engine: llama.cpp's server in a process of its own (its constructor holds the interpreter's lock
+for the whole load).
+
+One line of JSON on standard input says what to load; the key is in it, so no list of processes shows it. It says
+`loading` before it reads the weights and `ready PORT` when it answers; what goes wrong is on standard error. It ends
+with whoever started it: the kernel kills it when the thread that started it ends (Linux), and it leaves by itself when
+its standard input closes.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from urllib.parse import urlsplit
+
+import msgspec
+import xllamacpp
+
+from foz.runtime.llamacpp.orders import LOADING, READY, Order
+
+_PR_SET_PDEATHSIG = 1
+WARNINGS = 2
+"""Of llama.cpp's levels: a line for each request would cost time, and nobody reads it."""
+
+
+def main() -> None:
+    """Serves until it is told to stop."""
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    _die_with(order.parent)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_follow, daemon=True).start()
+    server = _load(order)
+    print(READY, urlsplit(server.listening_address).port, flush=True)  # noqa: T201 - it is how its owner is told
+    threading.Event().wait()
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the kernel was told
+        sys.exit(1)
+
+
+def _follow() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def _load(order: Order) -> xllamacpp.Server:
+    params = xllamacpp.CommonParams()
+    params.model.path = order.path
+    params.model_alias = {order.name}
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [order.key]
+    params.cors_origins = "null"
+    params.cors_credentials = False
+    params.ui = False
+    params.verbosity = WARNINGS
+    params.endpoint_slots = False
+    params.endpoint_metrics = True
+    params.n_parallel = order.slots
+    params.n_ctx = order.context * order.slots
+    params.fit_params = False
+    params.cache_ram_mib = 0
+    params.cache_idle_slots = False
+    params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
+    params.n_gpu_layers = order.layers_on_gpu
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = order.threads
+    flash = xllamacpp.llama_flash_attn_type
+    params.flash_attn_type = {
+        None: flash.LLAMA_FLASH_ATTN_TYPE_AUTO,
+        True: flash.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+        False: flash.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    }[order.flash]
+    print(LOADING, flush=True)  # noqa: T201 - as above
+    return xllamacpp.Server(params)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""What an engine's process is told on its standard input, and what it says on its standard output."""
+
+from msgspec import Struct
+
+LOADING, READY = "loading", "ready"
+
+
+class Order(Struct, frozen=True):
+    """What to load, and how."""
+
+    parent: int
+    """Process id of whoever started it."""
+    path: str
+    name: str
+    key: str
+    slots: int
+    context: int
+    """Of each slot."""
+    threads: int
+    flash: bool | None = None
+    layers_on_gpu: int = 0
