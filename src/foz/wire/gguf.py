@@ -1,0 +1,417 @@
+"""
+The header of a GGUF file: what a model is, and whether every part of it lies within the file.
+
+It is read before any native code sees the file, because an engine's loader trusts what it finds there: counts that
+make it ask for all memory, offsets that lead out of the file, sizes that overflow, tables of a tokenizer that are
+shorter than the tokens they are for. What the engine would refuse is refused here with better words, and what it would
+stumble over is refused too. Nothing of the weights is read; of long lists only the length is kept.
+
+`read` takes the file's beginning and its whole size, so that a download can be judged long before it is over.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from mmap import mmap
+from struct import Struct as Layout
+from typing import NoReturn
+
+from msgspec import Struct
+
+MOST_KEYS = 8192
+MOST_TENSORS = 131_072
+MOST_ELEMENTS = 16 * 2**20
+"""Of one list: a vocabulary has some hundred thousand."""
+LONGEST_KEY = 256
+LONGEST_NAME = 63
+"""Of a tensor: the engine's own limit."""
+LONGEST_TEXT = 4 * 2**20
+LONGEST_HEADER = 256 * 2**20
+MOST_DIMENSIONS = 4
+SHORT_LIST = 1024
+"""Numbers of lists up to so long are kept."""
+MOST_ALIGNMENT = 65_536
+VERSIONS = (2, 3)
+_BIG = 2**63
+_MAGIC = b"GGUF"
+_HEAD = Layout("<4sIQQ")
+_U32 = Layout("<I")
+_U64 = Layout("<Q")
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_TEXT, _LIST = 8, 9
+_SCALARS: Mapping[int, Layout] = {
+    0: Layout("<B"), 1: Layout("<b"), 2: Layout("<H"), 3: Layout("<h"), 4: _U32, 5: Layout("<i"), 6: Layout("<f"),
+    7: Layout("<?"), 10: _U64, 11: Layout("<q"), 12: Layout("<d"),
+}  # fmt: skip
+_FLOAT32, _INT32 = 6, 5
+
+TYPES: Mapping[int, tuple[str, int, int]] = {
+    0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 40), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110),
+    12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210), 15: ("Q8_K", 256, 292),
+    16: ("IQ2_XXS", 256, 66), 17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50),
+    20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82), 23: ("IQ4_XS", 256, 136),
+    24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4), 27: ("I64", 1, 8), 28: ("F64", 1, 8),
+    29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2), 34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17), 40: ("NVFP4", 64, 36), 41: ("Q1_0", 128, 18),
+}  # fmt: skip
+"""How a tensor is stored: the name, how many elements a block has, and how many bytes."""
+FILE_TYPES: Mapping[int, str] = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
+    13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS",
+    21: "Q2_K_S", 22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S",
+    29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4_MOE", 39: "NVFP4",
+    40: "Q1_0",
+}  # fmt: skip
+"""What a file says of all its tensors together (`general.file_type`)."""
+
+Data = bytes | bytearray | memoryview | mmap
+Value = int | float | bool | str | tuple[int, ...]
+
+
+class Malformed(ValueError):
+    """It is no GGUF file that an engine may see; the message says why and where."""
+
+
+class Incomplete(Malformed):
+    """The header goes on after the end of what was given."""
+
+
+class Header(Struct, frozen=True):
+    """What a file is. Counts and sizes are exact; what the file does not say is None."""
+
+    version: int
+    architecture: str
+    size: int
+    """Of the whole file, in bytes."""
+    tensors: int
+    parameters: int
+    """Elements of all tensors."""
+    weights: int
+    """Bytes of all tensors."""
+    offset: int
+    """Where the weights begin."""
+    quantization: str
+    """What the file says of itself, else how most of its bytes are stored."""
+    stored: Mapping[str, int]
+    """Bytes of tensors by how they are stored."""
+    name: str | None = None
+    context: int | None = None
+    """How many tokens it was trained for."""
+    layers: int | None = None
+    width: int | None = None
+    heads: int | None = None
+    kv_heads: int | None = None
+    """Of the layer that has the most."""
+    key_length: int | None = None
+    value_length: int | None = None
+    vocabulary: int | None = None
+    experts: int | None = None
+    chat_template: bool = False
+    part: int = 0
+    parts: int = 1
+    """A file that is one of several, counted from 0."""
+
+
+def read(data: Data, size: int | None = None) -> Header:
+    """
+    The header of a file that begins with this. `size` is the whole file's where it is more than what is given.
+    Raises Malformed; Incomplete where more of the file is needed to tell.
+    """
+    whole = len(data) if size is None else size
+    cursor = _Cursor(data, whole)
+    if bytes(data[:4]) != _MAGIC[: len(data)]:
+        raise Malformed(f"this is no GGUF file: it begins with {bytes(data[:4])!r}, not with {_MAGIC!r}")
+    _, version, tensors, keys = cursor.take(_HEAD, "the first 24 bytes")
+    _check_head(int(version), int(tensors), int(keys))
+    found = _keys(cursor, int(keys))
+    alignment = _alignment(found)
+    table = _tensors(cursor, int(tensors), alignment)
+    offset = -(-cursor.at // alignment) * alignment
+    if offset + table.bytes > whole:
+        raise Malformed(
+            f"the tensors need {table.bytes} bytes from {offset} on, but the file has only {whole}: it was cut off, "
+            "or its header lies"
+        )
+    return _header(found, table, int(version), (whole, offset))
+
+
+def _check_head(version: int, tensors: int, keys: int) -> None:
+    if version & 0xFFFF == 0 and version:
+        raise Malformed("the file is in big-endian order, which engines here do not read")
+    if version not in VERSIONS:
+        raise Malformed(f"the file has version {version} of the format; {VERSIONS[0]} and {VERSIONS[-1]} are read")
+    if tensors > MOST_TENSORS:
+        raise Malformed(f"the header promises {tensors} tensors; {MOST_TENSORS} are the most")
+    if keys > MOST_KEYS:
+        raise Malformed(f"the header promises {keys} keys; {MOST_KEYS} are the most")
+
+
+class _Cursor:
+    """A place in the data that only goes forward."""
+
+    def __init__(self, data: Data, whole: int) -> None:
+        self._data = data
+        self._given = min(len(data), LONGEST_HEADER)
+        self._whole = whole
+        self.at = 0
+
+    def skip(self, size: int, what: str) -> int:
+        """Goes over so many bytes; where they begin."""
+        begin, end = self.at, self.at + size
+        if end > self._given:
+            self._over(end, what)
+        self.at = end
+        return begin
+
+    def take(self, layout: Layout, what: str) -> tuple[int | float | bool, ...]:
+        """The values of a layout."""
+        return layout.unpack_from(self._data, self.skip(layout.size, what))
+
+    def number(self, layout: Layout, what: str) -> int:
+        """One integer."""
+        return int(layout.unpack_from(self._data, self.skip(layout.size, what))[0])
+
+    def text(self, longest: int, what: str) -> bytes:
+        """A text with its length before it."""
+        size = self.number(_U64, what)
+        if size > longest:
+            raise Malformed(f"{what} at byte {self.at - 8} is {size} bytes long; {longest} are the most")
+        begin = self.skip(size, what)
+        return bytes(self._data[begin : self.at])
+
+    def texts(self, count: int, what: str) -> None:
+        """Goes over so many texts, quickly: a vocabulary has hundreds of thousands."""
+        data, at, given, unpack = self._data, self.at, self._given, _U64.unpack_from
+        for _ in range(count):
+            if at + 8 > given:
+                self._over(at + 8, what)
+            size = unpack(data, at)[0]
+            if size > LONGEST_TEXT:
+                raise Malformed(f"{what} at byte {at} is {size} bytes long; {LONGEST_TEXT} are the most")
+            at += 8 + size
+        self.skip(at - self.at, what)
+
+    def _over(self, end: int, what: str) -> NoReturn:
+        if end > self._whole:
+            raise Malformed(f"the file ends at byte {self._whole}, in the middle of {what} (byte {self.at})")
+        if end > LONGEST_HEADER:
+            raise Malformed(f"the header is longer than {LONGEST_HEADER} bytes")
+        raise Incomplete(f"the header goes on after the {self._given} bytes that are there")
+
+
+class _Found(Struct, frozen=True):
+    """What the keys say: single values and short lists of numbers, and of each list its type and length."""
+
+    values: dict[str, Value]
+    lists: dict[str, tuple[int, int]]
+
+
+def _keys(cursor: _Cursor, count: int) -> _Found:
+    found = _Found({}, {})
+    for number in range(count):
+        key = _name(cursor.text(LONGEST_KEY, f"the name of key {number}"), f"key {number}")
+        if key in found.values or key in found.lists:
+            raise Malformed(f"the key {key!r} is there twice")
+        kind = cursor.number(_U32, f"the type of {key!r}")
+        if kind == _LIST:
+            _list(cursor, key, found)
+        elif kind == _TEXT:
+            found.values[key] = cursor.text(LONGEST_TEXT, f"the value of {key!r}").decode("utf-8", "replace")
+        else:
+            found.values[key] = cursor.take(_scalar(kind, key), f"the value of {key!r}")[0]
+    return found
+
+
+def _list(cursor: _Cursor, key: str, found: _Found) -> None:
+    what = f"the list {key!r}"
+    kind, count = cursor.number(_U32, what), cursor.number(_U64, what)
+    if count > MOST_ELEMENTS:
+        raise Malformed(f"{what} promises {count} elements; {MOST_ELEMENTS} are the most")
+    found.lists[key] = (kind, count)
+    if kind == _TEXT:
+        cursor.texts(count, what)
+        return
+    layout = _scalar(kind, key)
+    if count <= SHORT_LIST and layout.format[-1] in "BbHhIiQq":
+        found.values[key] = tuple(cursor.number(layout, what) for _ in range(count))
+    else:
+        cursor.skip(count * layout.size, what)
+
+
+def _scalar(kind: int, key: str) -> Layout:
+    layout = _SCALARS.get(kind)
+    if layout is None:
+        raise Malformed(f"the value of {key!r} has the type {kind}, which is none")
+    return layout
+
+
+def _name(raw: bytes, what: str) -> str:
+    try:
+        name = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        name = ""
+    if not name or not name.isprintable():
+        raise Malformed(f"the name of {what} is {raw[:64]!r}, which is no name")
+    return name
+
+
+def _alignment(found: _Found) -> int:
+    alignment = found.values.get("general.alignment", 32)
+    if (
+        type(alignment) is not int
+        or not 0 < alignment <= MOST_ALIGNMENT
+        or alignment & (alignment - 1)
+        or alignment % 8
+    ):
+        raise Malformed(f"general.alignment is {alignment!r}; a power of two from 8 to {MOST_ALIGNMENT} was expected")
+    return alignment
+
+
+class _Table(Struct, frozen=True):
+    """All tensors, summed up."""
+
+    count: int
+    elements: int
+    bytes: int
+    stored: dict[str, int]
+    shapes: dict[str, tuple[int, ...]]
+
+
+def _tensors(cursor: _Cursor, count: int, alignment: int) -> _Table:
+    elements = at = end = 0
+    stored: dict[str, int] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for number in range(count):
+        name = _name(cursor.text(LONGEST_NAME, f"the name of tensor {number}"), f"tensor {number}")
+        if name in shapes:
+            raise Malformed(f"the tensor {name!r} is there twice")
+        shape = _shape(cursor, name)
+        kind, offset = cursor.number(_U32, f"the type of {name!r}"), cursor.number(_U64, f"the place of {name!r}")
+        size, how = _bytes(name, shape, kind)
+        if offset != at:
+            raise Malformed(f"the tensor {name!r} is said to begin at byte {offset} of the weights; {at} was expected")
+        end = at + size
+        at = -(-end // alignment) * alignment
+        if at >= _BIG:
+            raise Malformed(f"the tensors up to {name!r} need more bytes than any file has")
+        shapes[name] = shape
+        stored[how] = stored.get(how, 0) + size
+        elements += math.prod(shape)
+    return _Table(count, elements, end, stored, shapes)
+
+
+def _shape(cursor: _Cursor, name: str) -> tuple[int, ...]:
+    dimensions = cursor.number(_U32, f"the dimensions of {name!r}")
+    if not 1 <= dimensions <= MOST_DIMENSIONS:
+        raise Malformed(f"the tensor {name!r} has {dimensions} dimensions; 1 to {MOST_DIMENSIONS} were expected")
+    shape = tuple(cursor.number(_U64, f"the shape of {name!r}") for _ in range(dimensions))
+    if min(shape) < 1 or math.prod(shape) >= _BIG:
+        raise Malformed(f"the tensor {name!r} has the shape {list(shape)}, which no tensor can have")
+    return shape
+
+
+def _bytes(name: str, shape: tuple[int, ...], kind: int) -> tuple[int, str]:
+    """How many bytes it takes, and how it is stored."""
+    known = TYPES.get(kind)
+    if known is None:
+        raise Malformed(f"the tensor {name!r} is stored as type {kind}, which is none that is known")
+    how, block, size = known
+    if shape[0] % block:
+        raise Malformed(f"the rows of the tensor {name!r} have {shape[0]} elements; {how} takes multiples of {block}")
+    total = math.prod(shape) // block * size
+    if total >= _BIG:
+        raise Malformed(f"the tensor {name!r} needs more bytes than any file has")
+    return total, how
+
+
+def _header(found: _Found, table: _Table, version: int, place: tuple[int, int]) -> Header:
+    values = found.values
+    architecture = values.get("general.architecture")
+    part, parts = _parts(values)
+    if not isinstance(architecture, str) or not _ARCHITECTURE.fullmatch(architecture):
+        if part == 0:
+            raise Malformed(f"general.architecture is {architecture!r}; a model's kind was expected")
+        architecture = ""
+    if table.count == 0 and parts == 1:
+        raise Malformed("the file has no tensors: there is nothing to run")
+
+    def fact(key: str, most: int = 2**31) -> int | None:
+        return _positive(values, f"{architecture}.{key}", most)
+
+    vocabulary = _vocabulary(found)
+    width = fact("embedding_length", 2**20)
+    _check_embedding(table, width, vocabulary)
+    file_type = values.get("general.file_type")
+    stored = FILE_TYPES.get(file_type) if type(file_type) is int else None
+    return Header(
+        version=version,
+        architecture=architecture,
+        size=place[0],
+        tensors=table.count,
+        parameters=table.elements,
+        weights=table.bytes,
+        offset=place[1],
+        quantization=stored or max(table.stored, key=table.stored.__getitem__, default="F32"),
+        stored=table.stored,
+        name=_text(values.get("general.name")),
+        context=fact("context_length"),
+        layers=fact("block_count", 16_384),
+        width=width,
+        heads=fact("attention.head_count", 2**20),
+        kv_heads=fact("attention.head_count_kv", 2**20),
+        key_length=fact("attention.key_length", 2**20),
+        value_length=fact("attention.value_length", 2**20),
+        vocabulary=vocabulary,
+        experts=fact("expert_count", 2**20),
+        chat_template=bool(values.get("tokenizer.chat_template")),
+        part=part,
+        parts=parts,
+    )
+
+
+def _text(value: Value | None) -> str | None:
+    return value[:256] if isinstance(value, str) and value else None
+
+
+def _positive(values: dict[str, Value], key: str, most: int) -> int | None:
+    """A count; of a list with one for each layer, the largest. Zero says nothing."""
+    value = values.get(key)
+    if isinstance(value, tuple):
+        value = max(value, default=0)
+    if value is None or value == 0:
+        return None
+    if type(value) is not int or not 0 < value <= most:
+        raise Malformed(f"{key} is {value!r}; a whole number from 1 to {most} was expected")
+    return value
+
+
+def _parts(values: dict[str, Value]) -> tuple[int, int]:
+    part, parts = values.get("split.no", 0), values.get("split.count", 0) or 1
+    if type(part) is not int or type(parts) is not int or not 0 <= part < parts <= 100_000:  # noqa: PLR2004 - five digits
+        raise Malformed(f"the file says that it is part {part!r} of {parts!r}")
+    return part, parts
+
+
+def _vocabulary(found: _Found) -> int | None:
+    """How many tokens; tables beside them must be as long, for the engine reads them without looking."""
+    kind, tokens = found.lists.get("tokenizer.ggml.tokens", (_TEXT, 0))
+    if kind != _TEXT:
+        raise Malformed("tokenizer.ggml.tokens is no list of texts")
+    for key, expected in (("tokenizer.ggml.scores", _FLOAT32), ("tokenizer.ggml.token_type", _INT32)):
+        kind, count = found.lists.get(key, (expected, tokens))
+        if count != tokens or kind != expected:
+            raise Malformed(f"{key} has {count} elements of type {kind} for {tokens} tokens")
+        if key in found.values and key not in found.lists:
+            raise Malformed(f"{key} is no list")
+    return tokens or None
+
+
+def _check_embedding(table: _Table, width: int | None, vocabulary: int | None) -> None:
+    shape = table.shapes.get("token_embd.weight")
+    if shape is None:
+        return
+    if width is not None and shape[0] != width:
+        raise Malformed(f"token_embd.weight has rows of {shape[0]} elements; the header says {width}")
+    if vocabulary is not None and math.prod(shape[1:]) < vocabulary:
+        raise Malformed(f"token_embd.weight has {math.prod(shape[1:])} rows for {vocabulary} tokens")
