@@ -29,7 +29,7 @@ from foz.assembly.outbound import Outbound
 from foz.canon.identity import Identities
 from foz.canon.model import Placement
 from foz.canon.principal import Principal
-from foz.config import changes
+from foz.config import changes, sections
 from foz.config.directory import snapshot
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
@@ -143,7 +143,6 @@ class Worker:
         origins = frozenset({"*"} if settings.test_mode else settings.cors.origins)
         guard = Guard(self._books.keys, frozenset(settings.auth.open_skins), origins)
         fallback = skins[0]
-        limits = settings.limits
         house = House(
             gateway=gateway,
             router=table.router,
@@ -152,15 +151,7 @@ class Worker:
             guard=guard,
             watch=self._watch,
             identities=self._identities,
-            limits=Limits(
-                max_body=limits.max_body,
-                max_header=limits.max_header,
-                max_connections=limits.max_connections,
-                header_timeout=limits.header_timeout,
-                body_timeout=limits.body_timeout,
-                idle_timeout=limits.idle_timeout,
-                write_timeout=limits.write_timeout,
-            ),
+            limits=_limits(settings.limits),
             jobs=self._labour.jobs,
         )
         control = Control(
@@ -328,4 +319,18 @@ def _policy(settings: Settings) -> Policy:
         captured=frozenset(settings.ledger.capture),
         max_answer=limits.max_answer,
         max_in_flight=limits.max_in_flight,
+    )
+
+
+def _limits(limits: sections.Limits) -> Limits:
+    """What one connection may take up."""
+    return Limits(
+        max_body=limits.max_body,
+        max_header=limits.max_header,
+        max_connections=limits.max_connections,
+        header_timeout=limits.header_timeout,
+        body_timeout=limits.body_timeout,
+        idle_timeout=limits.idle_timeout,
+        write_timeout=limits.write_timeout,
+        keep_alive=limits.keep_alive,
     )

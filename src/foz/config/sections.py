@@ -142,6 +142,11 @@ class Limits(Section):
     write_timeout: Seconds = Field(
         default=120.0, gt=0, description="Longest pause of a caller who does not read the answer."
     )
+    keep_alive: Seconds = Field(
+        default=15.0,
+        gt=0,
+        description="How often a stream that waits for its first token is kept alive, where its API has a word for it.",
+    )
     drain: Seconds = Field(default=30.0, description="How long running requests may go on after a signal to stop.")
 
 

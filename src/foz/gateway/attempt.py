@@ -93,6 +93,8 @@ class Run:
 
     async def serve(self) -> None:
         """Everything, up to the caller's last byte. Raises the fault of a run that committed nothing."""
+        if self._ask.stream:
+            self._caller.waits(self._turn.codec)
         try:
             await self._services.ledger.open(self._entry(), self._attempt_row())
             await self._attempts()

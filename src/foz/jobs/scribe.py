@@ -10,6 +10,7 @@ import asyncio
 
 from foz.canon.fault import Fault
 from foz.canon.job import Job
+from foz.ports.codec import ServerCodec
 from foz.ports.jobs import JobStore
 from foz.ports.upstream import UpstreamAnswer
 
@@ -44,6 +45,9 @@ class Scribe:
         """A whole answer is one piece."""
         self._pieces.append(body)
         self.complete = True
+
+    def waits(self, codec: ServerCodec) -> None:
+        """A log is not kept waiting."""
 
     def start(self) -> None:
         """Nothing is said before the first piece."""

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from foz.ports.codec import ServerCodec
 from foz.ports.upstream import UpstreamAnswer
 
 
@@ -13,6 +14,13 @@ class Caller(Protocol):
 
     def whole(self, body: bytes) -> None:
         """A whole answer."""
+        ...
+
+    def waits(self, codec: ServerCodec) -> None:
+        """
+        A stream is asked for and nothing of it is here yet: from now until `start` the caller may be kept waiting in
+        the dialect's own way. That fixes the status; a fault is then told in the stream, as `codec` tells it.
+        """
         ...
 
     def start(self) -> None:

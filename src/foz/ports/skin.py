@@ -76,6 +76,14 @@ class Route(Struct, frozen=True):
     or, where `deferred`, always.
     """
     deferred: bool = False
+    waiting: bytes = b""
+    """What keeps a stream alive that waits for its first token, where this dialect has a word for it."""
+    echo: bytes = b""
+    """A header in which answers bear the request's id, beside `x-request-id`."""
+    header: bytes = b""
+    """
+    Another skin has this path too: of its requests those that bear this header are this skin's, in place of that one's.
+    """
 
 
 class Visit(Struct, frozen=True):

@@ -21,6 +21,8 @@ from foz.wire import json
 from foz.wire.http import Call, Reply
 
 NAME = "openai"
+WAITING = b": waiting\n\n"
+"""A comment of the event stream: the dialect has no event for it."""
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -37,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
         streams=True,
         headers=(*HEADERS, PREFERENCE, KEY),
         accepted=say_accepted,
+        waiting=WAITING,
     ),
     Route(
         "POST",
@@ -51,6 +54,7 @@ ROUTES: tuple[Route, ...] = (
         b'{"model": "simulated", "prompt": "The river", "max_tokens": 16}',
         streams=True,
         headers=HEADERS,
+        waiting=WAITING,
     ),
     Route(
         "POST",

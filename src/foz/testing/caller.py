@@ -1,5 +1,6 @@
 """A caller that remembers what was written to it."""
 
+from foz.ports.codec import ServerCodec
 from foz.ports.upstream import UpstreamAnswer
 
 
@@ -38,6 +39,9 @@ class RecordedCaller:
         """A whole answer."""
         self.told.append("whole")
         self.answer = body
+
+    def waits(self, codec: ServerCodec) -> None:
+        """Waits without a word."""
 
     def start(self) -> None:
         """A streamed answer begins."""

@@ -5,6 +5,7 @@ from functools import partial
 from typing import get_args
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -292,3 +293,21 @@ def test_a_route_stands_under_its_skins_root() -> None:
 
     with pytest.raises(ValueError, match="under no root of the skin openai"):
         Table([Astray()])
+
+
+def test_a_path_of_two_skins_goes_by_its_header() -> None:
+    """Of a path that a second skin has too, only requests that bear its header are its own, whoever came first."""
+    listed = msgspec.structs.replace(MODELS, skin="anthropic", header=b"anthropic-version")
+    shown = msgspec.structs.replace(MODEL, skin="anthropic", header=b"anthropic-version")
+    for routes in ((MODELS, MODEL, listed, shown), (listed, shown, MODELS, MODEL)):
+        router = Router(routes)
+        for method, path, theirs, plain in (
+            (b"GET", b"/v1/models", listed, MODELS),
+            (b"HEAD", b"/v1/models/", listed, MODELS),
+            (b"GET", b"/v1/models/a/b", shown, MODEL),
+        ):
+            answer = router.find(method, path)
+            assert isinstance(answer, Found)
+            assert answer.route is plain
+            assert answer.among({b"anthropic-version": b"1"}) == Found(theirs, answer.model)
+            assert answer.among({b"accept": b"*/*"}) == Found(plain, answer.model)

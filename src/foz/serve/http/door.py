@@ -160,6 +160,9 @@ class Door(HttpToolsProtocol):
         self.deadline = inf
         if self._phase == "body" or (self._phase == "head" and self._received):
             self._refuse(BadRequest("The request did not arrive in time.", status=408))
+        elif self._phase == "busy" and not self.flow.write_paused and self._exchange is not None:
+            if self._exchange.keep() or not self._exchange.started:
+                self.deadline = self.loop.time() + self.house.limits.keep_alive
         elif self.flow.write_paused and self.transport.get_write_buffer_size() <= self._unsent - _LEAST_TAKEN:
             self._watch_unsent()  # slow, but reading
         elif self._phase == "busy" or self.flow.write_paused or self.transport.is_closing():
@@ -251,7 +254,7 @@ class Door(HttpToolsProtocol):
         self._phase = "body"
         self.deadline = self.loop.time() + self.house.limits.body_timeout
         if isinstance(found, Found):
-            self._found = found
+            self._found = found if not found.rivals else found.among(self._named)
             self._body = b""
             if b"expect" in self._named and self._waits():
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -333,28 +336,29 @@ class Door(HttpToolsProtocol):
         if self.house.guard.origins:
             exchange.beside = self.house.guard.cors(call.header(b"origin"))
         exchange.paused = self.flow.write_paused
+        if route.waiting and not exchange.paused:
+            self.deadline = self.loop.time() + self.house.limits.keep_alive
         self._exchange = exchange
         serving = self._serve(exchange, found, call, id)
         exchange.task = task = asyncio.Task(serving, loop=self.loop, name="exchange")  # spares the loop's counting
         self.tasks.add(task)
 
     async def _serve(self, exchange: Exchange, found: Found, call: Call, id: bytes) -> None:
-        skin = exchange.skin
         try:
             await self._act(exchange, found, call, id)
         except Fault as fault:
-            exchange.reply(skin.encode_fault(fault, exchange.request_id))
+            exchange.refuse(fault)
         except asyncio.CancelledError:
             if exchange.over:
                 raise
             stopped = Draining("The gateway was stopped before the answer was complete; ask again.", retry_after=1)
-            exchange.reply(skin.encode_fault(stopped, exchange.request_id))
+            exchange.refuse(stopped)
             exchange.abort()
             raise
         except Exception:  # the door's supervisor: whatever went wrong, the caller gets an answer
             log.exception("a defect while serving request %s", exchange.request_id)
             bug = Bug(f"A defect of Foz; its log has more under the request id {exchange.request_id}.")
-            exchange.reply(skin.encode_fault(bug, exchange.request_id))
+            exchange.refuse(bug)
             exchange.abort()
         finally:
             task, exchange.task = exchange.task, None  # or a cancelled task and its frames would hold each other

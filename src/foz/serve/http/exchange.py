@@ -4,6 +4,8 @@ import asyncio
 import http
 from collections.abc import Callable
 
+from foz.canon.fault import Fault
+from foz.ports.codec import ServerCodec
 from foz.ports.skin import STREAM, WHOLE, Route, Skin
 from foz.ports.upstream import UpstreamAnswer
 from foz.wire.http import Headers, Reply
@@ -23,8 +25,8 @@ class Exchange:
     """Writes one answer, whole or streamed, exactly once."""
 
     __slots__ = (
-        "_chunked", "_finished", "_head", "_transport", "beside", "bodiless", "fed_by", "keep_alive", "over", "paused",
-        "request_id", "route", "skin", "started", "task",
+        "_chunked", "_codec", "_finished", "_head", "_transport", "beside", "bodiless", "fed_by", "keep_alive", "over",
+        "paused", "request_id", "route", "skin", "started", "task",
     )  # fmt: skip
 
     def __init__(
@@ -34,6 +36,8 @@ class Exchange:
         self._finished = finished
         self._head: bytes | None = None
         self._chunked = True
+        self._codec: ServerCodec | None = None
+        """How a fault is told in the stream that is waited for."""
         self.skin = skin
         self.route: Route | None = None
         """What is answered; None where the request came to no route."""
@@ -62,19 +66,28 @@ class Exchange:
 
     def reply(self, reply: Reply) -> None:
         """A whole answer of any status."""
-        headers = tuple(header for header in reply.headers if header[0] != b"x-request-id")  # it is on every answer
+        own = (b"x-request-id", b"" if self.route is None else self.route.echo)  # they are on every answer
+        headers = tuple(header for header in reply.headers if header[0] not in own)
         self._send(status_line(reply.status) + _lines(headers), reply.body)
+
+    def refuse(self, fault: Fault) -> None:
+        """A fault in place of an answer; of a stream that was kept waiting it is the last word."""
+        if self._codec is None or not self.started:
+            self.reply(self.skin.encode_fault(fault, self.request_id))
+            return
+        self.write(self._codec.encode_fault_event(fault))
+        self.abort()
 
     def _send(self, head: bytes, body: bytes) -> None:
         if self.over or self.started:
             return
         self.started = True
         self._transport.write(
-            b"%s%sx-request-id: %s\r\ncontent-length: %d\r\n%s\r\n%s"
+            b"%s%s%scontent-length: %d\r\n%s\r\n%s"
             % (
                 head,
                 self.beside,
-                self.request_id.encode("ascii"),
+                self._id_lines(),
                 len(body),
                 b"" if self.keep_alive else _CLOSE,
                 b"" if self.bodiless else body,
@@ -84,13 +97,37 @@ class Exchange:
 
     # -- streamed answers --------------------------------------------------
 
+    def waits(self, codec: ServerCodec) -> None:
+        """A stream is asked for and nothing of it is here yet."""
+        self._codec = codec
+
+    def keep(self) -> bool:
+        """Keeps alive the stream that is waited for, where its dialect has a word for it; False where there is none."""
+        if self._codec is None or self.over or self.route is None or not self.route.waiting:
+            return False
+        if not self.started:
+            self._begin()
+        self.write(self.route.waiting)
+        return True
+
     def start(self) -> None:
         """A streamed answer begins; its head goes out with the first piece."""
+        self._codec = None
+        if not self.started:
+            self._begin()
+
+    def _id_lines(self) -> bytes:
+        id = self.request_id.encode("ascii")
+        if self.route is None or not self.route.echo:
+            return b"x-request-id: %s\r\n" % id
+        return b"x-request-id: %s\r\n%s: %s\r\n" % (id, self.route.echo, id)
+
+    def _begin(self) -> None:
         self.started = True
-        self._head = b"HTTP/1.1 200 OK\r\n%s%sx-request-id: %s\r\n%s%s\r\n" % (
+        self._head = b"HTTP/1.1 200 OK\r\n%s%s%s%s%s\r\n" % (
             _lines(STREAM if self.route is None else self.route.stream),
             self.beside,
-            self.request_id.encode("ascii"),
+            self._id_lines(),
             b"transfer-encoding: chunked\r\n" if self._chunked else b"",
             b"" if self.keep_alive else _CLOSE,
         )

@@ -21,6 +21,8 @@ class Limits(Struct, frozen=True):
     body_timeout: float = 30.0
     idle_timeout: float = 75.0
     write_timeout: float = 60.0
+    keep_alive: float = 15.0
+    """Between two words to a caller whose stream waits for its first token."""
 
 
 class House(Struct):

@@ -182,11 +182,20 @@ def _bodies(table: Table, route: Route) -> Tree:
     return bodies
 
 
+def _add_rival(operation: Tree, route: Route) -> None:
+    """Another skin's route of a path is told with it: a document has one operation for a method."""
+    operation["description"] = f"{operation.get('description', '')} {route.description}".strip()
+    operation["parameters"] = [*operation["parameters"], *(_header(*header) for header in route.headers)]
+
+
 def document(own: Tree, table: Table) -> Tree:
     """`own` is FastAPI's document of the control plane. Raises ValueError where a schema is named that is not there."""
     paths: Tree = {path: dict(operations) for path, operations in own.get("paths", {}).items()}
-    for route in table.routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(table, route)
+    for route in sorted(table.routes, key=lambda route: bool(route.header)):
+        if route.header:
+            _add_rival(paths[route.path][route.method.lower()], route)
+        else:
+            paths.setdefault(route.path, {})[route.method.lower()] = _operation(table, route)
     components = dict(own.get("components", {}))
     components["schemas"] = {**components.get("schemas", {}), **_schemas(table)}
     components["securitySchemes"] = SECURITY_SCHEMES

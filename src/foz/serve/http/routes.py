@@ -15,7 +15,7 @@ A path is looked up as the bytes that came, before the query and before any deco
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Literal, Protocol
 from urllib.parse import unquote_to_bytes
@@ -71,6 +71,13 @@ class Found(Struct, frozen=True):
     """What `{model}` took, decoded."""
     rest: tuple[str, ...] = ()
     """What the path's other parameters took, decoded, in their order."""
+    rivals: tuple[Route, ...] = ()
+    """Other skins' routes of this path, for requests that bear their header."""
+
+    def among(self, named: Mapping[bytes, bytes]) -> "Found":
+        """What it is for a request with these headers."""
+        route = next((rival for rival in self.rivals if rival.header in named), self.route)
+        return Found(route, self.model, self.rest)
 
 
 class Missed(Struct, frozen=True):
@@ -111,14 +118,18 @@ def _decode(taken: bytes) -> str:
 class _Methods:
     """What one path answers to."""
 
-    __slots__ = ("allow", "by_method")
+    __slots__ = ("allow", "by_method", "rivals")
 
     def __init__(self) -> None:
         self.by_method: dict[bytes, Route] = {}
+        self.rivals: dict[bytes, tuple[Route, ...]] = {}
         self.allow = b""
 
     def add(self, route: Route) -> None:
         method = route.method.encode()
+        if route.header:
+            self.rivals[method] = (*self.rivals.get(method, ()), route)
+            return
         if method in self.by_method:
             taken = self.by_method[method]
             raise ValueError(
@@ -129,6 +140,10 @@ class _Methods:
         if b"GET" in names:
             names.add(b"HEAD")
         self.allow = b", ".join(sorted(names))
+
+    def of(self, route: Route, model: str = "", rest: tuple[str, ...] = ()) -> Found:
+        """A route of this path, with the others that have it."""
+        return Found(route, model, rest, self.rivals.get(route.method.encode(), ()))
 
     def find(self, method: bytes, path: bytes) -> Route | Missed:
         route = self.by_method.get(method)
@@ -169,9 +184,9 @@ class _Template:
         except _Broken as broken:
             return Missed(400, message=str(broken))
         if "model" not in self.names:
-            return Found(route, rest=tuple(values))
+            return self.methods.of(route, rest=tuple(values))
         model = values.pop(self.names.index("model"))
-        return Found(route, model, tuple(values))
+        return self.methods.of(route, model, tuple(values))
 
 
 class Router:
@@ -195,7 +210,7 @@ class Router:
         self._reserved = tuple(path.encode() for path in reserved)
         self._roots = sorted(((root.encode(), skin) for root, skin in roots), key=lambda one: len(one[0]), reverse=True)
         self._hot = {
-            (method, path): Found(route)
+            (method, path): methods.of(route)
             for path, methods in fixed.items()
             for method, route in chain(methods.by_method.items(), _head(methods))
         }
@@ -220,7 +235,7 @@ class Router:
         methods = self._fixed.get(path)
         if methods is not None:
             route = methods.find(method, path)
-            return route if isinstance(route, Missed) else Found(route)
+            return route if isinstance(route, Missed) else methods.of(route)
         for template in self._templates:
             match = template.pattern.fullmatch(path)
             if match:
@@ -246,5 +261,5 @@ class Table:
         roots = [(root, face.name) for face in faces for root in face.roots]
         self.router = Router(self.routes, reserved, roots)
         for route in self.routes:
-            if self.router.whose(route.path.encode()) != route.skin:
+            if not route.header and self.router.whose(route.path.encode()) != route.skin:
                 raise ValueError(f"{route.method} {route.path} is under no root of the skin {route.skin}")
