@@ -1,9 +1,12 @@
 """What every store of jobs promises: the sentences of `ports.jobs.JobStore`."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
+from foz.canon.fault import Fault
 from foz.canon.job import START, Job, JobEnd, JobState, Mark, Piece, Trouble
 from foz.canon.model import Placement
 from foz.canon.principal import Allowance, Principal, Role
@@ -468,3 +471,37 @@ def test_dead_letters_are_told_newest_first(ground: Ground) -> None:
         assert await side.store.dead(2) == letters[:2]
 
     play(ground, story)
+
+
+def test_a_side_that_was_closed_opens_nothing_anew(ground: Ground) -> None:
+    """Whatever is asked after the end, and whatever was under way, is refused soon: no connection is made for it."""
+
+    async def story(place: Ground, _: Side) -> None:
+        for used in (True, False):
+            other = await place.open()
+            one = job()
+            if used:
+                await other.store.add(one, b"order")
+                await asyncio.wait_for(other.queue.lane(one.lane), 10)
+            under_way = [asyncio.ensure_future(ask) for ask in _asks(other, one)]
+            await asyncio.sleep(0)
+            await other.close()
+            after = [asyncio.ensure_future(ask) for ask in _asks(other, one)]
+            done, late = await asyncio.wait((*under_way, *after), timeout=10)
+            assert not late
+            assert all(isinstance(ask.exception(), Fault | None) for ask in done)
+            assert all(isinstance(ask.exception(), Fault) for ask in after)
+
+    play(ground, story)
+
+
+def _asks(side: Side, one: Job) -> list[Coroutine[Any, Any, object]]:
+    """Each of which needs what is kept elsewhere."""
+    store, queue = side.store, side.queue
+    return [
+        store.find(one.id),
+        store.wait(one, START, 5.0),
+        queue.publish(one.lane, one.id),
+        queue.take(one.lane),
+        queue.lane(one.lane),
+    ]

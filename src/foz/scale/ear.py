@@ -16,7 +16,7 @@ from redis import exceptions
 
 from foz.canon.fault import NoCapacity
 from foz.scale.line import Answer, Line, command
-from foz.scale.pool import Pool
+from foz.scale.pool import WHO, Pool
 
 log = logging.getLogger("foz.scale")
 
@@ -45,6 +45,7 @@ class Ear:
         self._subscribed: set[bytes] = set()
         self._wanted = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
+        self._closed = False
 
     def _channel(self, id: bytes) -> bytes:
         return f"{self._pool.prefix}:said:{id.hex()}".encode()
@@ -55,7 +56,9 @@ class Ear:
 
     @contextmanager
     def listening(self, id: bytes, *, end: bool) -> "Iterator[asyncio.Future[None]]":
-        """Done when something was heard of it, or of its end alone. Raises NoCapacity where too many wait."""
+        """Done when something was heard of it, or of its end alone. Raises NoCapacity: too many wait, or closed."""
+        if self._closed:
+            raise NoCapacity(f"{WHO} is closed.")
         if self._count >= MOST_WAITING:
             raise NoCapacity(f"{MOST_WAITING:,} callers wait for jobs already; ask again later.", retry_after=1)
         if self._listener is None:
@@ -125,7 +128,8 @@ class Ear:
                     line.say(command("UNSUBSCRIBE", *idle))
 
     async def close(self) -> None:
-        """Hears no more; whoever waits looks again."""
+        """Hears no more, for good; whoever waits is woken."""
+        self._closed = True
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)

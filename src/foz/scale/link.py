@@ -170,19 +170,24 @@ class Link:
         self._wire: Wire | None = None
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def wire(self) -> Wire:
-        """The wire, as soon as there is one."""
-        if self._keeper is None:
+        """The wire, as soon as there is one. Raises NoCapacity once it is closed."""
+        if self._keeper is None and not self._closed:
             self._keeper = asyncio.ensure_future(self._keep())
         while self._wire is None or not self._wire.alive:
+            if self._closed:
+                raise NoCapacity(f"{WHO} is closed.")
             await self._up.wait()
             if self._wire is not None and not self._wire.alive:
                 await asyncio.sleep(0)  # the keeper has not seen it yet
         return self._wire
 
     async def close(self) -> None:
-        """Ends it; what was not acknowledged goes back."""
+        """Ends it, for good; what was not acknowledged goes back, and whoever waits for it hears so."""
+        self._closed = True
+        self._up.set()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)

@@ -63,6 +63,7 @@ class Pool:
         self._opening: asyncio.Task[Line] | None = None
         self._named = packed(1, self.prefix)
         self._well = True
+        self._closed = False
 
     @staticmethod
     def clock() -> float:
@@ -89,7 +90,7 @@ class Pool:
         except NoCapacity as fault:
             if line is not None and line.heard == heard:  # it has said nothing since: a new one may do better
                 line.drop()
-            if self._well:
+            if self._well and not self._closed:
                 self._well = False
                 log.warning("Redis does not do %s: %r", script.name, fault.__cause__)
             raise
@@ -108,7 +109,9 @@ class Pool:
             return await line.ask(b"*%d\r\n%b%b" % (number, script.first, said))
 
     async def _open(self) -> Line:
-        """One line for all who want one now."""
+        """One line for all who want one now; none once it is closed, for nobody would end it."""
+        if self._closed:
+            raise NoCapacity(f"{WHO} is closed.")
         if self._opening is None or self._opening.done():
             self._opening = asyncio.ensure_future(self._connect())
         return await asyncio.shield(self._opening)
@@ -126,7 +129,8 @@ class Pool:
         return connected(self._address, told)
 
     async def close(self) -> None:
-        """Closes what is open."""
+        """Closes what is open, for good."""
+        self._closed = True
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait({self._opening})
