@@ -537,6 +537,20 @@ def tasks(house: House) -> float:
     return float(re.findall(r"^foz_tasks(?:{.*})? (\S+)$", figures, re.MULTILINE)[0])
 
 
+def test_the_head_of_a_stream_is_told_while_its_job_runs(house: House) -> None:
+    """HEAD is answered at once, its connection goes on, and nobody follows the job for it."""
+    id = house.submit(said(model="simple"), headers=simulating(hang=4))
+    before = tasks(house)
+    with house.gateway.connect() as connection:
+        connection.send(sent("HEAD", f"/chat/stream/{id}", b"", MINE))
+        told = connection.head()
+        assert (told.status, told.header(b"content-type")) == (200, b"text/event-stream; charset=utf-8")
+        assert connection.call("GET", f"/chat/status/{id}", b"", MINE).status == 200
+        house.gateway.wait_for(lambda: tasks(house) <= before + 2, "nobody to follow the job")
+    assert house.call("HEAD", f"/chat/status/{id}").status == 200
+    house.call("DELETE", f"/chat/{id}")
+
+
 # Its end before the end.
 
 

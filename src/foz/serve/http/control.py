@@ -109,10 +109,11 @@ class _Gate:
                 allow = dict(message["headers"]).get(b"allow", b"") if _is_preflight(call) else b""
                 extra += self._control.cors(call, allow)
                 named = [(key, value) for key, value in message["headers"] if key.lower() != b"x-request-id"]
-                message = {**message, "headers": [*named, *extra]}
-            elif head and message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
+                await send({**message, "headers": [*named, *extra]})
+                if head:  # that is all: whoever streams a body hears that nobody listens
+                    await send({"type": "http.response.body"})
+            elif not head:
+                await send(message)
 
         scope = {**scope, "path": path, "state": state, "method": "GET" if head else call.method}
         if path not in OPEN and not path.startswith(_FILES + "/") and not _is_preflight(call):
