@@ -163,7 +163,7 @@ class Worker:
             encode_fault=lambda fault, named, path: house.whose(path.encode()).encode_fault(fault, named),
             request_id=lambda call: request_id(call) or self._identities.new().hex(),
             cors=guard.cors_headers,
-            max_body=limits.max_body,
+            max_body=settings.limits.max_body,
         )
         desk = Desk(
             gateway,
