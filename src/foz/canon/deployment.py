@@ -133,8 +133,10 @@ class Report(Struct, frozen=True):
     began: int | None = None
     duration: int | None = None
     """Milliseconds, once it is over."""
+    base: int = 0
+    """Bytes that were there when it began."""
     done: int = 0
-    """Bytes moved so far."""
+    """Bytes moved so far, those among them."""
     total: int | None = None
     """Bytes to move, where that is known."""
 
@@ -186,6 +188,8 @@ class Deployment(Struct, frozen=True):
     principal: str
     project: str = ""
     wanted: Wanted = Wanted.RUNNING
+    asked: int = 0
+    """How often it was asked for again: another figure has what failed tried at once."""
     seen: Seen = Seen()
 
 

@@ -21,8 +21,8 @@ class Deployments(Protocol):
 
     async def add(self, deployment: Deployment) -> Deployment:
         """
-        It is wanted: it itself is given back. Where one of the same model id is there that is not over (wanted, and not
-        cancelled), that one is, if it has the same wish; else Conflict (409) is raised, saying what differs.
+        It is wanted: it itself is given back. Where one of the same model id is wanted already, that one is, asked for
+        once more, if it has the same wish; else Conflict (409) is raised, saying what differs.
         """
         ...
 
@@ -31,7 +31,7 @@ class Deployments(Protocol):
         ...
 
     async def current(self, model_id: str) -> Deployment | None:
-        """The one of this model that is not gone."""
+        """The newest one of this model that is not gone."""
         ...
 
     async def listed(self) -> list[Deployment]:

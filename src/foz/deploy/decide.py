@@ -1,0 +1,78 @@
+"""What to do next about a deployment, from what is wanted and what is so: a pure function, asked again and again."""
+
+from enum import Enum, auto
+
+from msgspec import Struct
+
+from foz.canon.deployment import Deployment, DeploymentStatus, Wanted
+
+
+class Doing(Enum):
+    """What the loop has in hand for a deployment."""
+
+    NOTHING = auto()
+    CLIMBING = auto()
+    """It goes through the stages."""
+    SERVING = auto()
+    LEAVING = auto()
+    """What runs on it ends; then it does."""
+
+
+class Step(Enum):
+    """What is to be done."""
+
+    WAIT = auto()
+    CLIMB = auto()
+    STOP_CLIMBING = auto()
+    PROBE = auto()
+    BURY = auto()
+    """Its engine has ended by itself."""
+    LEAVE = auto()
+    FINISH = auto()
+    """Nothing of it runs: it is gone."""
+
+
+class Facts(Struct, frozen=True):
+    """What the loop knows of a deployment, besides what is kept of it."""
+
+    doing: Doing = Doing.NOTHING
+    ended: bool = False
+    """Its engine has ended by itself."""
+    probe_at: int = 0
+    asked: int = 0
+    """What `Deployment.asked` was when it was last tried."""
+
+
+def decide(deployment: Deployment, facts: Facts, now: int) -> Step:
+    """The next step."""
+    if deployment.wanted is Wanted.RUNNING:
+        return _towards_running(deployment, facts, now)
+    match facts.doing:
+        case Doing.CLIMBING:
+            return Step.STOP_CLIMBING
+        case Doing.SERVING:
+            return Step.LEAVE
+        case Doing.NOTHING if not deployment.seen.gone:
+            return Step.FINISH
+        case _:
+            return Step.WAIT
+
+
+def _towards_running(deployment: Deployment, facts: Facts, now: int) -> Step:
+    seen = deployment.seen
+    match facts.doing:
+        case Doing.NOTHING:
+            return Step.CLIMB if _due(deployment, facts, now) else Step.WAIT
+        case Doing.SERVING if facts.ended:
+            return Step.BURY
+        case Doing.SERVING if now >= facts.probe_at and seen.replicas:
+            return Step.PROBE
+        case _:
+            return Step.WAIT
+
+
+def _due(deployment: Deployment, facts: Facts, now: int) -> bool:
+    seen = deployment.seen
+    if deployment.asked != facts.asked or seen.status is not DeploymentStatus.FAILED:
+        return True
+    return seen.again is not None and now >= seen.again
