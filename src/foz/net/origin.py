@@ -120,14 +120,18 @@ class Origin:
 
         if self._endpoint.proxy is not None:
             return await tunnel(self._endpoint.proxy, (self._host, self._port), self._tls, protocol)
-        _, connection = await self._loop.create_connection(
+        transport, connection = await self._loop.create_connection(
             protocol,
             self._host,
             self._port,
             ssl=self._tls,
             server_hostname=self._host if self._tls else None,
         )
+        self._meet(transport)
         return connection
+
+    def _meet(self, transport: asyncio.Transport) -> None:
+        """Who is there, before a word is said; those who do not trust names look (`outside.py`)."""
 
     def _message(self, call: Call, along: Headers) -> bytes:
         key = (call.method, call.path, call.query, call.headers)
