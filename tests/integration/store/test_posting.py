@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import apsw
+
 from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd, State
 from foz.canon.identity import Identities
 from foz.canon.request import Attribution
@@ -27,12 +29,20 @@ class Place:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.disk = Disk(data)
-        self.lookups = Lookups(connect_reader(data))
-        self.posting = Posting(self.disk.writer, self.lookups)
+        self.read = 0
+        """Rows that were read for looks."""
+        reader = connect_reader(data)
+        reader.row_trace = self._read
+        self.lookups = Lookups(reader)
+        self.posting = Posting(self.disk.writer, self.lookups, late=0.0)
 
-    async def begin(self, job: str | None = "job-1") -> bytes:
+    def _read(self, _: "apsw.Cursor", row: "apsw.SQLiteValues") -> "apsw.SQLiteValues":
+        self.read += 1
+        return row
+
+    async def begin(self, job: str | None = "job-1", id: bytes | None = None) -> bytes:
         """An entry that is open."""
-        id = NEW()
+        id = id or NEW()
         what = Attribution(project="blue", process_id="p", user_key="u")
         entry = Entry(id, NOW, "key-1", "blue", what, "nemotron", "chat", "m", "r-1", True, job)
         await self.disk.ledger.open(entry, Attempt(id, 1, "ours/m", "gpu", NOW))
@@ -130,7 +140,7 @@ def test_what_comes_twice_is_kept_once(tmp_path: Path) -> None:
             untold = [record for _, record in await worker.posting.untold()]
             await gateway.posting.keep(untold)
             before = gateway.rows()
-            again = Posting(worker.disk.writer, worker.lookups)
+            again = Posting(worker.disk.writer, worker.lookups, late=0.0)
             assert [record for _, record in await again.untold()] == untold
             await gateway.posting.keep(untold)
             assert gateway.rows() == before
@@ -152,5 +162,43 @@ def test_what_was_told_is_remembered_over_a_restart(tmp_path: Path) -> None:
             assert rounds == [MOST, 3, 0]
             assert await later.untold() == []
             assert len(gateway.rows()[0]) == MOST + 3
+
+    asyncio.run(story())
+
+
+def test_a_long_job_costs_the_others_nothing(tmp_path: Path) -> None:
+    """While an entry stays open, those that were told after it are not read again each time one more is told."""
+
+    async def story() -> None:
+        async with places(tmp_path) as (worker, gateway):
+            slow = await worker.begin()
+            for _number in range(100):
+                await worker.made()
+            assert await tell(worker, gateway) == 100
+            before = worker.read
+            await worker.made()
+            assert await tell(worker, gateway) == 1
+            assert worker.read - before <= 5
+            await worker.end(slow)
+            assert await tell(worker, gateway) == 1
+            assert gateway.rows() == worker.rows()
+
+    asyncio.run(story())
+
+
+def test_what_was_long_on_its_way_is_told(tmp_path: Path) -> None:
+    """An entry that is written after those with later ids were told is told too, now and after a restart."""
+
+    async def story() -> None:
+        async with places(tmp_path) as (worker, gateway):
+            worker.posting = Posting(worker.disk.writer, worker.lookups)
+            early = NEW()
+            await worker.made()
+            assert await tell(worker, gateway) == 1
+            await worker.end(await worker.begin(id=early))
+            again = Posting(worker.disk.writer, worker.lookups)
+            assert early in {id for id, _ in await again.untold()}
+            assert await tell(worker, gateway) == 1
+            assert gateway.rows() == worker.rows()
 
     asyncio.run(story())
