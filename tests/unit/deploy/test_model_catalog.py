@@ -53,7 +53,7 @@ def test_what_is_not_there_is_refused_with_what_is() -> None:
     """An unknown size is refused with the sizes that there are, an unknown type with the types, by the field's name."""
     with pytest.raises(NotFound, match=r"no qwen3 of size '9b'; there are 7b, 0\.6b") as size:
         find("qwen3", "9b")
-    with pytest.raises(NotFound, match="No model type 'gpt-4'.*deepseek-v3.*deployed by its source") as type:
+    with pytest.raises(NotFound, match=r"No model type 'gpt-4'.*deepseek-v3.*deployed by its source") as type:
         find("gpt-4", "7b")
 
     assert (size.value.field, type.value.field) == ("model_size", "model_type")
