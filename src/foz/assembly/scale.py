@@ -26,12 +26,18 @@ async def examined(settings: Settings) -> list[Finding]:
             version=keeps.version, appends=keeps.appends, fsync=keeps.fsync, eviction=keeps.eviction
         )
     except NoCapacity as fault:
-        findings.append(checkup.unreachable(checkup.REDIS, fault.message))
+        findings.append(checkup.unreachable(checkup.REDIS, _why(fault)))
     try:
         findings.append(checkup.broker(await broker(scale.rabbitmq_url.get_secret_value(), scale.deadline)))
     except NoCapacity as fault:
-        findings.append(checkup.unreachable(checkup.BROKER, fault.message))
+        findings.append(checkup.unreachable(checkup.BROKER, _why(fault)))
     return findings
+
+
+def _why(fault: NoCapacity) -> str:
+    """In an operator's words: callers are not told what stands behind it."""
+    cause = str(fault.__cause__ or "")
+    return f"cannot be used: {cause}" if cause else "does not answer"
 
 
 def kept(settings: Settings, hands: Mapping[Placement, int], name: str) -> Kept:

@@ -39,6 +39,12 @@ TROUBLES: tuple[type[Exception], ...] = (*CONNECTION_EXCEPTIONS, asyncio.Invalid
 _NO_CONNECTION: tuple[type[Exception], ...] = (*TROUBLES, NoCapacity)
 
 
+def hush() -> None:
+    """The libraries tell each loss several times, with tracebacks; it is told here."""
+    for name in ("aiormq", "aio_pika"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 class _Transport(aiormq.TransportFactory):
     """Opens the socket as the library does, and can cut it."""
 
@@ -160,8 +166,7 @@ class Link:
     """Keeps a wire. `prepare` makes of a new one what is needed of it."""
 
     def __init__(self, url: str, prepare: Callable[[Wire], Awaitable[None]], context: SSLContext | None = None) -> None:
-        for name in ("aiormq", "aio_pika"):  # they tell each loss several times, with tracebacks; it is told here
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        hush()
         self._url = URL(url)
         if "heartbeat" not in self._url.query:
             self._url = self._url.update_query(heartbeat=HEARTBEAT)

@@ -75,6 +75,7 @@ class Pool:
         pause = FIRST_PAUSE
         line = self._line
         heard = 0.0 if line is None else line.heard
+        lost: exceptions.ConnectionError | None = None
         try:
             async with within(self.deadline, WHO, exceptions.RedisError, OSError):
                 while True:
@@ -83,6 +84,7 @@ class Pool:
                     except exceptions.ConnectionError as error:
                         if isinstance(error, exceptions.AuthenticationError):
                             raise
+                        lost = error
                         await asyncio.sleep(pause)
                         pause = min(pause * 2, LONGEST_PAUSE)
                         continue
@@ -92,7 +94,8 @@ class Pool:
                 line.drop()
             if self._well and not self._closed:
                 self._well = False
-                log.warning("Redis does not do %s: %r", script.name, fault.__cause__)
+                where = f"{self._address.host}:{self._address.port}"
+                log.warning("Redis at %s does not do %s: %s", where, script.name, lost or repr(fault.__cause__))
             raise
         self._well = True
         return answer

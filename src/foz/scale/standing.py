@@ -8,7 +8,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from foz.scale import pool
-from foz.scale.link import TROUBLES, WHO
+from foz.scale.link import TROUBLES, WHO, hush
 from foz.scale.trouble import DEADLINE, within
 
 
@@ -45,6 +45,7 @@ async def keeping(url: str, deadline: float = DEADLINE) -> Keeping:
 
 async def broker(url: str, deadline: float = DEADLINE) -> str:
     """The version of a RabbitMQ that answers. Raises NoCapacity."""
+    hush()
     async with within(deadline, WHO, *TROUBLES):
         connection = await aio_pika.connect(url)
         transport = connection.transport

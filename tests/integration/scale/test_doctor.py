@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from foz.testing.process import clean_environment, free_port
-from foz.testing.servers import RedisServer, shared_rabbit
+from foz.testing.servers import RedisServer, shared_rabbit, shared_redis
 
 
 def findings(folder: Path, redis: str, rabbit: str) -> dict[str, dict[str, Any]]:
@@ -30,8 +30,18 @@ def test_a_redis_that_keeps_nothing_is_warned_of(tmp_path: Path) -> None:
 
 
 def test_servers_that_are_not_there_are_problems(tmp_path: Path) -> None:
-    """Where nobody listens at the addresses both are problems, and nothing of their passwords is shown."""
+    """Where nobody listens both are problems that say where and why, and nothing of their passwords is shown."""
     redis, rabbit = f"redis://:secret-1@127.0.0.1:{free_port()}/0", f"amqp://foz:secret-2@127.0.0.1:{free_port()}/"
     found = findings(tmp_path, redis, rabbit)
     assert {topic: one["level"] for topic, one in found.items()} == {"redis": "problem", "rabbitmq": "problem"}
+    assert all("Connect call failed ('127.0.0.1', " in one["what"] for one in found.values())
+    assert "secret" not in str(found)
+
+
+def test_a_wrong_password_is_told_as_such(tmp_path: Path) -> None:
+    """A server that does not let us in is not taken for one that is away."""
+    redis = shared_redis().replace("redis://", "redis://somebody:secret-1@")
+    found = findings(tmp_path, redis, shared_rabbit().replace("guest:guest", "guest:secret-2"))
+    assert "password" in found["redis"]["what"]
+    assert "ACCESS_REFUSED" in found["rabbitmq"]["what"]
     assert "secret" not in str(found)
