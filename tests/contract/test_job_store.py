@@ -214,6 +214,10 @@ def test_a_log_is_what_was_appended(ground: Ground) -> None:
             assert await other.store.log(one.id, Mark(1, 1), 3) == pieces[2:5]
             assert await other.store.log(one.id, Mark(1, 2**63), 3) == []
             assert await other.store.answer(one.id) == b"a\xff\0def"
+            assert await other.store.told(one.id) == (await other.store.find(one.id), b"")
+            assert await side.store.end(one.id, 1, JobEnd(JobState.COMPLETED, NOW))
+            assert await other.store.told(one.id) == (await other.store.find(one.id), b"a\xff\0def")
+            assert await other.store.told(new_id()) is None
         finally:
             await other.close()
 

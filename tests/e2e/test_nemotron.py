@@ -578,11 +578,13 @@ def test_the_end_of_a_job_is_waited_for(house: House) -> None:
     """With `until=end` one look is enough: work that begins meanwhile ends no waiting."""
     id = house.submit(said(model="simple"), headers=simulating(pace=0.05))
     assert house.status(id, "?wait=30&until=end")["status"] == "completed"
-    assert house.call("GET", f"/chat/status/{id}?until=then").status == 422
+    for query, at in (("until=then", "until"), ("wait=soon", "wait"), ("wait=-1", "wait"), ("wait=61", "wait")):
+        reply = house.call("GET", f"/chat/status/{id}?{query}")
+        assert (reply.status, msgspec.json.decode(reply.body)["detail"][0]["loc"]) == (422, ["query", at])
 
 
 def test_an_unusual_question_is_answered_the_same(house: House) -> None:
-    """How a job stands, and that there is none, is told alike for the usual query and for one that FastAPI reads."""
+    """How a job stands, and that there is none, is told alike whatever else the query says."""
     id = house.submit(said(), "?mode=api")
     assert house.status(id, "?until=end&wait=30")["status"] == "completed"
     for path in (f"/chat/status/{id}", "/chat/status/nobody"):

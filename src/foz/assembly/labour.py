@@ -17,7 +17,7 @@ from foz.jobs.working import RENEWALS, House, Workers, sweep
 from foz.ports.clock import Clock
 from foz.ports.post import Post
 from foz.ports.skin import Skin
-from foz.store.posting import Posting
+from foz.store.posting import MOST, Posting
 
 SWEEP_SECONDS = 1.0
 POST_SECONDS = 1.0
@@ -45,9 +45,13 @@ class Postman:
         async with self._turn:
             await asyncio.sleep(TOGETHER)
             self._next = None
-            while untold := await self._posting.untold():
-                await self._post.send([record for _, record in untold])
-                await self._posting.told([id for id, _ in untold])
+            full = True
+            while full:
+                untold = await self._posting.untold()
+                full = len(untold) >= MOST
+                if untold:
+                    await self._post.send([record for _, record in untold])
+                    await self._posting.told([id for id, _ in untold])
 
     async def receive(self) -> None:
         """All that has come."""

@@ -158,22 +158,32 @@ class Jobs:
         except ValueError:
             found = None
         if found is None or found.principal.id != principal.id or (skin is not None and found.skin != skin):
-            raise NotFound(f"There is no job '{id[:64]}'.", field="job_id")
+            raise _unknown(id)
         return found
 
-    async def look(self, job: Job, seconds: float, *, end: bool = False) -> Job:
+    async def told(self, principal: Principal, id: str, skin: str) -> tuple[Job, bytes]:
+        """One's own job, and its answer where it is completed. Raises NotFound."""
+        try:
+            found = await self._house.store.told(parse(id))
+        except ValueError:
+            found = None
+        if found is None or found[0].principal.id != principal.id or found[0].skin != skin:
+            raise _unknown(id)
+        return found
+
+    async def waited(self, job: Job, seconds: float, *, end: bool = False) -> tuple[Job, bytes]:
         """
-        One's own job again, once its state is not what it is here, or it has its end if that is waited for, or so many
+        The same again, once its state is not what it is here, or it has its end if that is waited for, or so many
         seconds have passed. Raises NotFound.
         """
         clock = self._house.clock.monotonic
         last = clock() + seconds
-        while not job.over and (left := last - clock()) > 0:
-            await self._house.store.wait(job, Mark(job.epoch, sys.maxsize), left, end=end)
-            job = await self.find(job.principal, text(job.id))
-            if not end:
-                break
-        return job
+        while True:
+            await self._house.store.wait(job, Mark(job.epoch, sys.maxsize), last - clock(), end=end)
+            found = await self.told(job.principal, text(job.id), job.skin)
+            job = found[0]
+            if job.over or not end or clock() >= last:
+                return found
 
     async def answer(self, job: Job) -> bytes:
         """The answer of a job that is completed."""
@@ -206,6 +216,10 @@ class Jobs:
         """How both lanes stand. Raises NoCapacity, also where jobs cannot be kept."""
         await self._house.store.find(bytes(16))  # it need not be there
         return {place: await self._house.queue.lane(place) for place in Placement}
+
+
+def _unknown(id: str) -> NotFound:
+    return NotFound(f"There is no job '{id[:64]}'.", field="job_id")
 
 
 def _key(visit: Visit, ask: Ask) -> str | None:

@@ -71,6 +71,10 @@ class JobStore(Protocol):
         """As it stands."""
         ...
 
+    async def told(self, id: bytes) -> tuple[Job, bytes] | None:
+        """The same, and the whole log of one that is completed."""
+        ...
+
     async def listed(self, principal: str | None, most: int, before: bytes | None = None) -> list[Job]:
         """A principal's jobs, or (None) all, newest first; those older than `before`, an id."""
         ...

@@ -16,7 +16,7 @@ from foz.canon.request import Attribution, Operation
 from foz.ports.codec import ServerCodec
 from foz.wire.http import Call, Headers, Reply
 
-Action = Literal["chat", "complete", "embed", "list_models", "show_model"]
+Action = Literal["chat", "complete", "embed", "list_models", "show_model", "show_job"]
 
 OPERATIONS = {"chat": Operation.CHAT, "complete": Operation.COMPLETE, "embed": Operation.EMBED}
 """What the actions that ask a model want of it."""
@@ -39,6 +39,22 @@ class Query(Struct, frozen=True):
     description: str
     words: tuple[str, ...] = ()
     """Those that it takes, the first by default, where it takes no others."""
+
+
+class Look(Struct, frozen=True):
+    """How long to wait before it is told how a job stands: until it stands otherwise, or until its end."""
+
+    seconds: float = 0.0
+    end: bool = False
+
+
+class Showing(Struct, frozen=True):
+    """How a path tells of the job whose id its parameter took: what its caller asks, and how a job is told."""
+
+    look: Callable[[Call], Look]
+    """Raises BadRequest."""
+    say: Callable[[Job, bytes], Reply]
+    """The second is the answer of a job that is completed."""
 
 
 class Route(Struct, frozen=True):
@@ -84,6 +100,8 @@ class Route(Struct, frozen=True):
     """
     Another skin has this path too: of its requests those that bear this header are this skin's, in place of that one's.
     """
+    showing: Showing | None = None
+    """Of a path that shows a job."""
 
 
 class Visit(Struct, frozen=True):

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from foz.canon.fault import NoCapacity
 from foz.canon.identity import parse
@@ -47,10 +47,11 @@ class Hand:
 class Held:
     """A message in a hand."""
 
-    def __init__(self, hand: Hand, wire: Wire, message: AbstractIncomingMessage, id: bytes) -> None:
+    def __init__(self, hand: Hand, wire: Wire, channel: AbstractChannel, tag: int, id: bytes) -> None:
         self.hand = hand
         self.wire = wire
-        self.message = message
+        self.channel = channel
+        self.tag = tag
         self.id = id
         self.acknowledged = False
         self.timer: asyncio.TimerHandle | None = None
@@ -61,7 +62,7 @@ class Held:
         return self.wire.alive and not self.acknowledged
 
 
-async def _ignored(_: AbstractIncomingMessage) -> None:
+async def _ignored(_: DeliveredMessage) -> None:
     """Where processes are counted nothing is sent."""
 
 
@@ -93,7 +94,7 @@ class Hands:
         """What is worked at, or comes next."""
         self._takers: set[asyncio.Future[None]] = set()
         self._wire: Wire | None = None
-        self._source: AbstractQueue | None = None
+        self._source: AbstractChannel | None = None
         self._opening = asyncio.Lock()
 
     # -- consuming ---------------------------------------------------------
@@ -116,8 +117,8 @@ class Hands:
         """To another connection: what waited in the last one is the broker's again."""
         channel = await wire.channel(confirms=False)
         await channel.set_qos(prefetch_count=1)
-        self._source = await channel.get_queue(self._queue, ensure=False)
-        await (await channel.get_queue(self._presence, ensure=False)).consume(_ignored, no_ack=True)
+        self._source = plain = await channel.get_underlay_channel()
+        await plain.basic_consume(self._presence, _ignored, no_ack=True)
         for held in (*self._arrived, *self._doubles):
             self._drop(held)
         self._arrived.clear()
@@ -129,24 +130,26 @@ class Hands:
         wire.watch(self._stir)
 
     async def _consume(self, hand: Hand, wire: Wire) -> None:
-        if self._source is None or hand.held is not None or hand.tag is not None:
+        source = self._source
+        if source is None or hand.held is not None or hand.tag is not None:
             return
 
-        async def arrived(message: AbstractIncomingMessage) -> None:
-            await self._arrive(hand, wire, message)
+        async def arrived(message: DeliveredMessage) -> None:
+            await self._arrive(hand, wire, source, message)
 
-        hand.tag = await self._source.consume(arrived)
+        hand.tag = (await source.basic_consume(self._queue, arrived)).consumer_tag
 
     # -- taking ------------------------------------------------------------
 
-    async def _arrive(self, hand: Hand, wire: Wire, message: AbstractIncomingMessage) -> None:
+    async def _arrive(self, hand: Hand, wire: Wire, channel: AbstractChannel, message: DeliveredMessage) -> None:
+        tag = message.delivery_tag or 0
         try:
             id = parse(message.body[:64].decode("latin-1"))
         except ValueError:
             log.warning("the broker's queue %s held a message that is no job's id; it is a dead letter", self._queue)
-            await message.reject(requeue=False)
+            await channel.basic_reject(tag, requeue=False)
             return
-        hand.held = held = Held(hand, wire, message, id)
+        hand.held = held = Held(hand, wire, channel, tag, id)
         held.timer = asyncio.get_running_loop().call_later(UNTAKEN, self._untaken, held)
         if id in self._ids:
             self._doubles.append(held)
@@ -216,9 +219,9 @@ class Hands:
         try:
             async with within(self._deadline, WHO, *TROUBLES):
                 if back is None:
-                    await held.message.ack()
+                    await held.channel.basic_ack(held.tag, wait=False)
                 else:
-                    await held.message.reject(requeue=back)
+                    await held.channel.basic_reject(held.tag, requeue=back)
         except NoCapacity:
             held.wire.drop()  # it comes again then
             return False
@@ -271,7 +274,7 @@ class Hands:
             return False
         try:
             async with within(self._deadline, WHO, *TROUBLES):
-                await source.cancel(tag)
+                await source.basic_cancel(tag)
         except NoCapacity:
             wire.drop()
             return False

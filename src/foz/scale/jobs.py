@@ -80,6 +80,12 @@ class RedisJobs:
         """As it stands."""
         return _maybe(await self._run("find", id.hex()))
 
+    async def told(self, id: bytes) -> tuple[Job, bytes] | None:
+        """The same, with its answer."""
+        found, pieces = _list(await self._run("told", id.hex()))
+        job = _maybe(found)
+        return None if job is None else (job, b"".join(map(_bytes, _list(pieces))))
+
     async def listed(self, principal: str | None, most: int, before: bytes | None = None) -> list[Job]:
         """Newest first."""
         home = "all" if principal is None else f"of:{principal}"
@@ -149,20 +155,22 @@ class RedisJobs:
         """Until it changes, or ends, or so long."""
         loop = asyncio.get_running_loop()
         last = loop.time() + seconds
-        new = seconds > 0 and not self._ear.hears(seen.id)
+        hears = self._ear.hears(seen.id, end=end)
+        look = seconds <= 0 or (hears and not end)  # who hears all ends has heard one that came before
         while True:
             with self._ear.listening(seen.id, end=end) as nudge:
-                if not new and await self._changed(seen, after, end=end):
+                if look and await self._changed(seen, after, end=end):
                     return
                 left = last - loop.time()
                 if left <= 0:
                     return
-                timer = loop.call_later(min(left, HEARD if new else LOOK), woken, nudge)
+                timer = loop.call_later(min(left, LOOK if hears else HEARD), woken, nudge)
                 try:
-                    await nudge
+                    if await nudge and end:
+                        return
                 finally:
                     timer.cancel()
-            new = False
+            look = hears = True
 
     async def _changed(self, seen: Job, after: Mark, *, end: bool) -> bool:
         state, epoch, length = _list(await self._run("standing", seen.id.hex()))

@@ -109,6 +109,17 @@ class SqliteJobs:
         """As it stands."""
         return await self._lookups.ask(lambda connection: _found(connection, id))
 
+    async def told(self, id: bytes) -> tuple[Job, bytes] | None:
+        """The same, with its answer."""
+
+        def work(connection: apsw.Connection) -> tuple[Job, bytes] | None:
+            job = _found(connection, id)
+            if job is None:
+                return None
+            return job, _answer(connection, id) if job.state is JobState.COMPLETED else b""
+
+        return await self._lookups.ask(work)
+
     async def listed(self, principal: str | None, most: int, before: bytes | None = None) -> list[Job]:
         """Newest first."""
         bound, most = before or _NEWEST, max(0, min(most, MOST_LISTED))
@@ -216,16 +227,7 @@ class SqliteJobs:
 
     async def answer(self, id: bytes) -> bytes:
         """The whole log."""
-
-        def work(connection: apsw.Connection) -> bytes:
-            placed = connection.execute(_SQL["place"], (id,)).fetchone()
-            if placed is None:
-                return b""
-            first, last = _places(_number(placed))
-            rows = connection.execute(_SQL["log"], (first, first, last))
-            return b"".join(chain.from_iterable(_PIECES.decode(_data(row)) for row in rows))
-
-        return await self._lookups.ask(work)
+        return await self._lookups.ask(lambda connection: _answer(connection, id))
 
     async def wait(self, seen: Job, after: Mark, seconds: float, *, end: bool = False) -> None:
         """Until it changes, or ends, or so long."""
@@ -324,6 +326,15 @@ def _log(connection: apsw.Connection, id: bytes, after: Mark, most: int) -> list
         if len(found) >= most or (found and size >= _READ):
             break
     return found[:most]
+
+
+def _answer(connection: apsw.Connection, id: bytes) -> bytes:
+    placed = connection.execute(_SQL["place"], (id,)).fetchone()
+    if placed is None:
+        return b""
+    first, last = _places(_number(placed))
+    rows = connection.execute(_SQL["log"], (first, first, last))
+    return b"".join(chain.from_iterable(_PIECES.decode(_data(row)) for row in rows))
 
 
 def _forget(connection: apsw.Connection, now: int) -> int:

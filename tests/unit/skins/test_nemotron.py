@@ -45,7 +45,7 @@ AT = 1_770_028_200_123
 
 
 def _codec(query: str = "") -> ServerCodec:
-    (route,) = SKIN.routes
+    route, _ = SKIN.routes
     return SKIN.codec(Visit(route, Call("POST", route.path, query=query), "req-1"))
 
 

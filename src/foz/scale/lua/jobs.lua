@@ -5,7 +5,11 @@ local P = KEYS[1]
 local function at(id) return P .. ':job:' .. id end
 local function log_at(id) return P .. ':log:' .. id end
 local function set(name) return P .. ':' .. name end
-local function said(id, what) redis.call('PUBLISH', P .. ':said:' .. id, what or '') end
+local function said(id) redis.call('PUBLISH', P .. ':said:' .. id, '') end
+local function said_end(id)
+    redis.call('PUBLISH', P .. ':ended', id)
+    said(id)
+end
 local function job(id)
     return redis.call('HMGET', at(id), 'fixed', 'state', 'epoch', 'attempts', 'due', 'lane', 'began', 'ended',
         'served', 'latency', 'trouble', 'dead')
@@ -33,7 +37,7 @@ local function over(id, ended, state, kept)
     if state ~= 'failed' then redis.call('HDEL', at(id), 'order') end
     redis.call('PEXPIRE', at(id), kept)
     redis.call('PEXPIRE', log_at(id), kept)
-    said(id, 'end')
+    said_end(id)
 end
 local function jobs(ids, home)
     local found = {}
@@ -76,10 +80,15 @@ if found[1] ~= 'pending' or found[2] ~= '0' or found[3] then return end
 if redis.call('HGET', found[4], 'id') == id then redis.call('DEL', found[4]) end
 redis.call('DEL', at(id))
 for _, name in ipairs({'waiting', 'all', 'of:' .. found[5]}) do redis.call('ZREM', set(name), id) end
-said(id, 'end')
+said_end(id)
 
 -- name: find
 return job(ARGV[1])
+
+-- name: told
+local found = job(ARGV[1])
+if found[2] == 'completed' then return {found, redis.call('LRANGE', log_at(ARGV[1]), 0, -1)} end
+return {found, {}}
 
 -- name: listed
 local home, before, most = unpack(ARGV)
@@ -201,6 +210,6 @@ for _, id in ipairs(ids) do
     redis.call('DEL', at(id), log_at(id))
     for _, name in ipairs({'ended', 'dead', 'all'}) do redis.call('ZREM', set(name), id) end
     if principal then redis.call('ZREM', set('of:' .. principal), id) end
-    said(id, 'end')
+    said_end(id)
 end
 return #ids

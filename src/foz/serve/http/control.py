@@ -25,7 +25,6 @@ from typing_extensions import override
 from foz.canon.fault import BadRequest, Bug, Fault, NotFound
 from foz.canon.principal import Principal
 from foz.serve.http.desk import response as _told
-from foz.serve.http.glances import Glances, GlancingRouter
 from foz.serve.http.pages import ASSETS, POLICY, page
 from foz.serve.http.reference import SECURITY, document
 from foz.serve.http.routes import Table
@@ -296,8 +295,4 @@ def make_control(control: Control, routers: Sequence[APIRouter] = ()) -> ASGIApp
     _add_faults(app, control, [*app.routes, *(route for router in routers for route in router.routes)])
     for router in routers:
         app.include_router(router)
-    glances = {
-        root: one for router in routers if isinstance(router, GlancingRouter) for root, one in router.glances.items()
-    }
-    app.add_middleware(Glances, glances, control.encode_fault)
     return _Gate(app, control)

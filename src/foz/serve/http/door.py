@@ -26,6 +26,7 @@ from foz.serve.http.exchange import Exchange
 from foz.serve.http.guard import check_body, deferred, request_id
 from foz.serve.http.house import House
 from foz.serve.http.routes import Found, Missed, target_of
+from foz.serve.http.showing import shown
 from foz.wire.http import Call, heard
 
 log = logging.getLogger("foz.door")
@@ -375,6 +376,10 @@ class Door(HttpToolsProtocol):
                 return
             if route.action == "show_model":
                 exchange.reply(skin.show_model(house.gateway.find(principal, found.model, skin.source), visit))
+                return
+            if route.showing is not None:
+                services = house.gateway.services
+                exchange.reply(await shown(route.showing, house.jobs, services, principal, visit))
                 return
             check_body(call, route.accepts)
             turn = Turn(

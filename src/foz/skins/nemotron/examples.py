@@ -1,9 +1,5 @@
 """The examples of the Nemotron Chat API's own document, as the reference shows them."""
 
-from typing import Any
-
-import msgspec
-
 JOB = "550e8400-e29b-41d4-a716-446655440000"
 
 MINIMAL = b"""{
@@ -49,7 +45,6 @@ FAILED = """{
   "error": "Descrição do erro"
 }""".encode()
 
-STATUS: Any = msgspec.json.decode(COMPLETED)
 CANCELLED = {"job_id": JOB, "status": "cancelled", "created_at": "2026-02-02T10:30:00Z"}
 JOBS = {
     "jobs": [

@@ -1,8 +1,10 @@
 """
 The Nemotron Chat API: `POST /chat?mode=auto|gpu|api` takes a message and answers with a job at once.
 
-What is beside it (a job's status, its events, its end before the end, what the modes have to offer) is on the control
-plane (`serve/http/faces/nemotron.py`), for it asks the store of jobs.
+`GET /chat/status/{job_id}` says how it stands, at once or when that has changed.
+
+What is beside it (a job's events, its end before the end, what the modes have to offer) is on the control plane
+(`serve/http/faces/nemotron.py`).
 """
 
 import msgspec
@@ -13,10 +15,11 @@ from foz.canon.request import Ask, Attribution, ChatRequest, Request
 from foz.canon.response import Response
 from foz.ports.codec import Answer, EventEncoder, ServerCodec
 from foz.ports.headers import HEADERS, attribution_of, key_of
-from foz.ports.skin import WHOLE, Query, Route, Visit
+from foz.ports.skin import WHOLE, Query, Route, Showing, Visit
 from foz.skins.nemotron import examples, refusals, schema
 from foz.skins.nemotron.asking import MODES, Heard, hear
-from foz.skins.nemotron.bodies import CHAT, say_accepted
+from foz.skins.nemotron.bodies import CHAT, say_accepted, say_status
+from foz.skins.nemotron.looking import LONGEST_WAIT, UNTIL, look_of
 from foz.skins.nemotron.pieces import LogEncoder, say_whole
 from foz.wire import json
 from foz.wire.http import Call, Headers, Reply
@@ -25,7 +28,8 @@ NAME = "nemotron"
 MODEL = "nemotron"
 """Who answers where nobody is named."""
 LINES: Headers = ((b"content-type", b"application/x-ndjson"),)
-_SCHEMAS = (schema.Chat, schema.Accepted, schema.Error)
+_STATUSES = (schema.Waiting, schema.Done, schema.Failed, schema.Cancelled)
+_SCHEMAS = (schema.Chat, schema.Accepted, schema.Error, *_STATUSES)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -48,6 +52,21 @@ ROUTES: tuple[Route, ...] = (
         stream=LINES,
         accepted=say_accepted,
         deferred=True,
+    ),
+    Route(
+        "GET",
+        f"{CHAT}/status/{{job_id}}",
+        NAME,
+        "show_job",
+        "Consulta o status e resultado de um job (how a job stands)",
+        "At once, or when that has changed: `wait` says how long to wait for it.",
+        queries=(
+            Query("wait", f"Seconds to wait for a change, from 0 to {LONGEST_WAIT}."),
+            Query("until", "What to wait for: that, or the job's end.", UNTIL),
+        ),
+        response_schema="Status",
+        answer=examples.COMPLETED,
+        showing=Showing(look_of, say_status),
     ),
 )
 
@@ -128,4 +147,5 @@ class NemotronSkin:
         """JSON schemas of the bodies, by name."""
         _, found = msgspec.json.schema_components(_SCHEMAS, ref_template="#/components/schemas/{name}")
         chat = {**found["Chat"], "anyOf": [{"required": ["message"]}, {"required": ["messages"]}]}
-        return {**found, "Chat": chat}
+        status = {"anyOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in _STATUSES]}
+        return {**found, "Chat": chat, "Status": status}

@@ -1,15 +1,14 @@
 """
-What the Nemotron Chat API has beside `POST /chat`: how a job stands, its events, its end before the end, the caller's
-jobs, and what the modes have to offer. Somebody else's job, and another API's, is nobody's.
+What the Nemotron Chat API has beside `POST /chat` and how a job stands: its events, its end before the end, the
+caller's jobs, and what the modes have to offer. Somebody else's job, and another API's, is nobody's.
 
 Whoever waits here is sent away when the gateway is being stopped, to come back to the next one.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from msgspec import structs
@@ -28,7 +27,6 @@ from foz.jobs.intake import Jobs
 from foz.ports.devices import Device
 from foz.ports.jobs import Lane
 from foz.serve.http.desk import Desk, response, told, who
-from foz.serve.http.glances import GlancingRouter
 from foz.serve.http.staying import while_here
 from foz.skins.nemotron import examples, schema
 from foz.skins.nemotron.bodies import (
@@ -48,12 +46,9 @@ from foz.wire.http import Reply
 
 Queues = Mapping[Placement, Lane] | Fault
 """How both lanes' queues stand, or why nobody can tell."""
-LONGEST_WAIT = 60
 MOST_LISTED = 100
 MOST_MODELS = 1_000
 EVENTS = "text/event-stream; charset=utf-8"
-_USUAL = re.compile(r"(?:wait=([0-9]{1,3}(?:\.[0-9]{1,3})?))?(?:&until=(change|end))?", re.ASCII)
-"""How people ask how a job stands; whatever else they write FastAPI reads."""
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _LAST = {
     "in": "header",
@@ -65,10 +60,9 @@ _LAST = {
 
 def router(desk: Desk, model: str) -> APIRouter:
     """Everything beside inference; `model` answers where a request names none."""
-    made = GlancingRouter([NAME])
+    made = APIRouter(tags=[NAME])
     if desk.jobs is not None:
         _add_info(made, desk, desk.jobs, model)
-        _add_status(made, desk.gateway, desk.jobs)
         _add_jobs(made, desk.gateway, desk.jobs)
     return made
 
@@ -76,37 +70,6 @@ def router(desk: Desk, model: str) -> APIRouter:
 async def _standing(jobs: Jobs, job: Job) -> Reply:
     answer = await jobs.answer(job) if job.state is JobState.COMPLETED else b""
     return say_status(job, answer)
-
-
-def _add_status(made: GlancingRouter, gateway: Gateway, jobs: Jobs) -> None:
-    @made.get(
-        "/chat/status/{job_id}",
-        summary="Consulta o status e resultado de um job (how a job stands)",
-        **told(examples.STATUS),
-    )
-    async def status(
-        request: Request,
-        job_id: str,
-        wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a change.")] = 0,
-        until: Annotated[
-            Literal["change", "end"], Query(description="What to wait for: that, or the job's end.")
-        ] = "change",
-    ) -> Response:
-        return response(await look(who(request), job_id, wait, until))
-
-    async def look(principal: Principal, job_id: str, wait: float, until: str) -> Reply:
-        job = await jobs.find(principal, job_id, NAME)
-        if wait and not job.over:
-            job = await while_here(gateway.services, jobs.look(job, wait, end=until == "end")) or job
-        return await _standing(jobs, job)
-
-    async def glance(principal: Principal, job_id: str, query: str) -> Reply | None:
-        asked = _USUAL.fullmatch(query)
-        if asked is None or float(asked[1] or 0) > LONGEST_WAIT:
-            return None
-        return await look(principal, job_id, float(asked[1] or 0), asked[2] or "change")
-
-    made.glances["/chat/status"] = glance
 
 
 def _add_jobs(made: APIRouter, gateway: Gateway, jobs: Jobs) -> None:
