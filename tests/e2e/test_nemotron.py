@@ -363,9 +363,9 @@ def test_a_model_that_cannot_think_is_not_asked_to(house: House) -> None:
 
 def test_a_key_makes_the_same_submission_the_same_job(house: House) -> None:
     """The same key, body and mode is the same job, by field or header; another body or mode is 422, another caller's
-    job is their own.
+    job is their own; a header that is no text is refused.
     """
-    one = secrets.token_hex(8)
+    one = f"ação {secrets.token_hex(8)}"
     first = house.submit(said(idempotency_key=one))
     told = house.end(first)
     again = house.call("POST", "/chat", said(idempotency_key=one))
@@ -377,6 +377,7 @@ def test_a_key_makes_the_same_submission_the_same_job(house: House) -> None:
         (problem,) = refused(house.call("POST", f"/chat{query}", body), 422)
         assert problem["loc"] == ["body", "idempotency_key"]
     assert house.submit(said(idempotency_key=one), headers=bearer(ADMIN)) != first
+    refused(house.call("POST", "/chat", said(), (*bearer(), (b"idempotency-key", b"a\xe7\xe3o"))), 422)
 
 
 def test_somebody_elses_job_is_nobodys(house: House) -> None:
@@ -671,6 +672,18 @@ def test_a_chat_that_was_put_off_can_be_cancelled(house: House) -> None:
     assert (reply.status, msgspec.json.decode(reply.body)["status"]) == (200, "cancelled")
     assert (later.status, msgspec.json.decode(later.body)["error"]["code"]) == (409, "cancelled")
     assert house.call("GET", f"/chat/status/{place.rpartition('/')[2]}").status == 404
+
+
+def test_a_key_means_another_request_in_another_dialect(house: House) -> None:
+    """The same words under one key are no job of the other API's, whose status that one could not tell."""
+    asked = {
+        "messages": [{"role": "user", "content": "Once"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    house.submit(said("Once", model="simple", idempotency_key="one key"))
+    reply = house.call("POST", CHATS, deferred(**asked), (*PREFER, (b"idempotency-key", b"one key")))
+    assert (reply.status, msgspec.json.decode(reply.body)["error"]["param"]) == (422, "idempotency_key")
 
 
 # Where auto goes.

@@ -34,10 +34,7 @@ log = logging.getLogger("foz.jobs")
 LONGEST_KEY = 255
 HELD = 60_000
 """Milliseconds for which a job that only asks for its key is kept from those who work."""
-MOST_PIECES = 1_000
 COUNT_SECONDS = 0.2
-LOOK = 15.0
-"""Seconds after which a follower who heard nothing is given the chance to say that it is still there."""
 
 
 class _Count(Struct):
@@ -121,7 +118,7 @@ class Jobs:
             lane=place,
             key=key,
             stream=ask.stream,
-            digest=digest(turn.codec.decode_request(turn.body), ask.mode),
+            digest=digest(turn.codec.decode_request(turn.body), ask.mode, turn.skin.name),
             due=now,
         )
 
@@ -227,7 +224,7 @@ def _key(visit: Visit, ask: Ask) -> str | None:
     said = ask.key
     if said is None:
         header = visit.call.header(b"idempotency-key")
-        said = None if header is None else header.decode("latin-1")
+        said = None if header is None else header.decode(errors="surrogateescape")
     if said is None or said == "":
         return None
     if len(said) > LONGEST_KEY or not said.isprintable():

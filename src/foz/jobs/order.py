@@ -50,9 +50,12 @@ def packed(visit: Visit) -> bytes:
     return msgspec.msgpack.encode(order)
 
 
-def digest(request: Request, mode: Mode) -> bytes:
-    """Of what is asked, in our words: however the same is written, it is the same."""
-    return hashlib.sha256(mode.value.encode() + b"\0" + msgspec.json.encode(request)).digest()
+def digest(request: Request, mode: Mode, skin: str) -> bytes:
+    """
+    Of what is asked, in our words: however the same is written, it is the same. In another dialect it is not: its job
+    is known there alone.
+    """
+    return hashlib.sha256(f"{mode.value}\0{skin}\0".encode() + msgspec.json.encode(request)).digest()
 
 
 def turn_of(data: bytes, skins: Mapping[str, Skin], job: Job, id: bytes) -> tuple[Turn, "Witness"]:
