@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from foz.canon.usage import Usage
+from foz.canon.usage import Timing, Usage
 
 Reason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 
@@ -104,6 +104,9 @@ class Measured(Struct, frozen=True, tag="measured"):
 
 class Finished(Struct, frozen=True, tag="finished"):
     """The target said that it is done. A stream without it was cut."""
+
+    timing: Timing | None = None
+    """The gateway's own measure, for dialects that tell it."""
 
 
 Event = (

@@ -78,6 +78,8 @@ class Ask(Struct, frozen=True):
     """What the caller gives the call, all attempts together; a target's own patience may be shorter."""
     key: str | None = None
     """Where it becomes a job: the caller's name for it, by which the same submission is known again."""
+    idle: bool = False
+    """Nothing is asked: the caller only wants to know that the model can be. Nobody else is asked either."""
 
 
 class ResponseFormat(Struct, frozen=True):

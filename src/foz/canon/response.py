@@ -20,7 +20,7 @@ from foz.canon.event import (
     TokenLogprob,
     VendorSaid,
 )
-from foz.canon.usage import Usage
+from foz.canon.usage import Timing, Usage
 
 Vendor = dict[str, dict[str, Raw]]
 
@@ -57,6 +57,7 @@ class Response(Struct, frozen=True):
     usage: Usage | None = None
     vendor: Vendor = {}
     usage_vendor: Vendor = {}
+    timing: Timing | None = None
 
 
 class EmbedResponse(Struct, frozen=True):
@@ -66,6 +67,7 @@ class EmbedResponse(Struct, frozen=True):
     vectors: tuple[tuple[float, ...], ...]
     usage: Usage | None = None
     vendor: Vendor = {}
+    timing: Timing | None = None
 
 
 class _Growing:
@@ -137,7 +139,7 @@ def fold(events: Iterable[Event]) -> Response:
     """The answer that these events make. Raises ValueError where they do not start or never finish."""
     started: Started | None = None
     usage: Measured | None = None
-    finished = False
+    finished: Finished | None = None
     growing: dict[int, _Growing] = {}
     for event in events:
         match event:
@@ -146,10 +148,10 @@ def fold(events: Iterable[Event]) -> Response:
             case Measured():
                 usage = event
             case Finished():
-                finished = True
+                finished = event
             case _:
                 _grow(growing.setdefault(event.choice, _Growing()), event)
-    if started is None or not finished:
+    if started is None or finished is None:
         msg = "an answer needs its first and its last event"
         raise ValueError(msg)
     return Response(
@@ -160,6 +162,7 @@ def fold(events: Iterable[Event]) -> Response:
         usage=usage.usage if usage else None,
         vendor=started.vendor,
         usage_vendor=usage.vendor if usage else {},
+        timing=finished.timing,
     )
 
 
@@ -186,4 +189,4 @@ def unfold(response: Response) -> Iterator[Event]:
         yield from _unfold_choice(index, choice)
     if response.usage is not None:
         yield Measured(response.usage, response.usage_vendor)
-    yield Finished()
+    yield Finished(response.timing)

@@ -190,7 +190,12 @@ def listing(settings: Settings, cast: Cast, day: str) -> Listing:
     if states.get(SIMULATED) != "off":
         fallback = msgspec.structs.replace(SIMULATED_MODEL, targets=(simulated,))
     return Listing(
-        models, gathered=family, fallback=fallback, unconfigured=unconfigured(settings, day), sources=sources
+        models,
+        gathered=family,
+        fallback=fallback,
+        unconfigured=unconfigured(settings, day),
+        sources=sources,
+        tagged=frozenset(one.name for one in settings.providers if one.row.knows == "name:latest"),
     )
 
 

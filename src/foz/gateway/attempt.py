@@ -9,12 +9,14 @@ asked and settled, durable, before the dialect's terminal frame leaves. Whatever
 import asyncio
 import logging
 
+from msgspec import structs
+
 from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd, State
 from foz.canon.fault import Bug, Cut, Down, Draining, Fault, Garbled, Limited, Refused, Timeout
 from foz.canon.model import Target
 from foz.canon.money import charge
 from foz.canon.request import Ask, Request
-from foz.canon.usage import Usage
+from foz.canon.usage import Timing, Usage
 from foz.gateway.capture import heard
 from foz.gateway.completing import spoken
 from foz.gateway.health import Phase
@@ -38,6 +40,7 @@ CALLER_GONE = 499
 NOTHING = Usage(input=0, output=0)
 MAX_FAULT_TEXT = 500
 MOST_HELD = 10_000
+BILLION = 1_000_000_000
 
 
 class Run:
@@ -211,7 +214,8 @@ class Run:
             body, self._tally = relay.whole(reply, self._ask)
         else:
             said = self._name().given_whole(client.decode_response(reply))
-            body = self._turn.codec.encode_response(said, self._decoded(), self._ask.model)
+            timed = structs.replace(said, timing=self._took())
+            body = self._turn.codec.encode_response(timed, self._decoded(), self._ask.model)
             self._tally = tallied(said)
             if self._said is not None:
                 self._said = words(said)
@@ -229,10 +233,16 @@ class Run:
         encoder = self._turn.codec.encoder(self._decoded(), self._ask.model)
         road = TranslateStream(client.decoder(), encoder, self._name())
         road.said = self._said
+        road.took = self._took
         if self._memory is not None:
             self._memory.begin(road.tally)
             road.told = self._memory.hear
         return road
+
+    def _took(self) -> Timing:
+        """How long it took so far, all attempts together."""
+        took, first = self._services.clock.monotonic() - self._began, self._first
+        return Timing(round(took * BILLION), None if first is None else round((first - self._began) * BILLION))
 
     def _name(self) -> Name:
         """What the answer is called where its target gives it no name: the entry, and now."""

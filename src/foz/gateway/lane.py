@@ -22,6 +22,7 @@ from foz.canon.event import (
     VendorSaid,
 )
 from foz.canon.response import EmbedResponse
+from foz.canon.usage import Timing
 from foz.gateway.capture import LONGEST
 from foz.ports.codec import Answer, EventDecoder, EventEncoder, Tally
 
@@ -77,6 +78,8 @@ class TranslateStream:
         """The answer's words, where somebody gathers them."""
         self.told: Callable[[Event], None] | None = None
         """Who is told each event, where somebody is."""
+        self.took: Callable[[], Timing] | None = None
+        """How long it took, as soon as it is finished."""
         self._decoder = decoder
         self._encoder = encoder
         self._name: Name | None = name
@@ -91,6 +94,8 @@ class TranslateStream:
                 self.said.append(event.text)
             if self.told is not None:
                 self.told(event)
+            if event.__class__ is Finished and self.took is not None:
+                event = Finished(self.took())
             said.append(self._encoder.feed(event))
         return b"".join(said)
 

@@ -5,13 +5,15 @@ from msgspec import structs
 from foz.canon.fault import Draining, Fault, Forbidden, NoCapacity, NoRoute, NotFound
 from foz.canon.model import Model, Placement, Target
 from foz.canon.principal import Principal
-from foz.canon.request import Ask, Mode
+from foz.canon.request import Ask, Mode, Operation
+from foz.canon.response import EmbedResponse, Response
 from foz.gateway.attempt import Run
 from foz.gateway.choose import plan
 from foz.gateway.filing import filed
 from foz.gateway.remembering import HEADER, Recall, remembered
 from foz.gateway.services import Services
 from foz.ports.caller import Caller
+from foz.ports.codec import Answer
 from foz.ports.turn import Turn
 
 _LISTED = "GET /v1/models lists what there is."
@@ -33,6 +35,9 @@ class Gateway:
             if ask.files:
                 turn, ask = await filed(services.files, turn, ask)
             model = self.find(turn.principal, ask.model, turn.skin.source)
+            if ask.idle:
+                caller.whole(self._silence(turn, ask))
+                return
             memory = None if model.cache_ttl is None else await remembered(services, turn, ask, model)
             known = memory is not None and memory.found is not None
             targets = () if known else plan(model, ask, self._allowed, services.dice)
@@ -60,6 +65,13 @@ class Gateway:
             services.in_flight -= 1
             services.meters.ended(turn.skin.name, model.name, run.asked, run.ended())
             services.book.settle(turn.principal, _tokens(ask), run.spent, run.price, since)
+
+    def _silence(self, turn: Turn, ask: Ask) -> bytes:
+        """The answer to who asked nothing. There is no entry of it: nobody was asked, and nothing was made."""
+        nothing: Answer = Response("", ask.model, self.services.clock.now() // 1000, ())
+        if ask.operation is Operation.EMBED:
+            nothing = EmbedResponse(ask.model, ())
+        return turn.codec.encode_response(nothing, turn.codec.decode_request(turn.body), ask.model)
 
     def refuse(self, skin: str, fault: Fault) -> None:
         """Counts a request that came to no entry."""

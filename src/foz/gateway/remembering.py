@@ -29,7 +29,7 @@ from foz.canon.money import FREE
 from foz.canon.principal import Principal
 from foz.canon.request import Ask, ChatRequest, EmbedRequest, Mode, Operation, Request, over
 from foz.canon.response import EmbedResponse, Response, fold, unfold
-from foz.canon.usage import Usage
+from foz.canon.usage import Timing, Usage
 from foz.gateway.capture import heard
 from foz.gateway.lane import tallied, words
 from foz.gateway.opening import entry_of
@@ -51,6 +51,8 @@ MOST_EVENTS = 32_768
 _LEAST_DIGITS = 2
 """Bytes that a number of a vector takes, with its comma."""
 NOTHING = Usage(input=0, output=0)
+AT_ONCE = Timing(1)
+"""It took no time that anybody would measure, and none is no time that dialects could tell."""
 _FORM = b"\x01"
 """Of what is kept: another form is not read."""
 _WHOLE = frozenset({"stop", "tool_calls", "length"})
@@ -314,6 +316,8 @@ class Recall:
 def _said(turn: Turn, ask: Ask, request: Request, answer: Answer) -> bytes:
     """The answer in the caller's words."""
     if not ask.stream or isinstance(answer, EmbedResponse):
-        return turn.codec.encode_response(answer, request, ask.model)
+        return turn.codec.encode_response(structs.replace(answer, timing=AT_ONCE), request, ask.model)
     encoder = turn.codec.encoder(request, ask.model)
-    return b"".join([encoder.feed(event) for event in unfold(answer)]) + encoder.close()
+    return (
+        b"".join([encoder.feed(event) for event in unfold(structs.replace(answer, timing=AT_ONCE))]) + encoder.close()
+    )

@@ -30,6 +30,7 @@ MOST_DISCOVERED = 20_000
 """Models of one provider that are kept."""
 MOST_OWN = 32
 """Models of a family that stand behind its name."""
+LATEST = ":latest"
 _KEPT = 1_024
 
 Cast = Callable[[str, str], Target]
@@ -75,6 +76,8 @@ class Listing(Struct, frozen=True):
     """The provider that a name is of, where it is known and not configured."""
     sources: Mapping[str, Knows] = {}
     """Which names each provider knows, for those who mean its models."""
+    tagged: frozenset[str] = frozenset()
+    """Of these, those whose callers write `name:latest` for any model that has no tag."""
 
 
 def _fit(names: Iterable[str]) -> Iterator[str]:
@@ -146,7 +149,18 @@ class Snapshot:
     def find(self, name: str, source: str = "") -> Model | None:
         """A model by its public name, else one of `source`, else `provider/rest` where the provider is configured."""
         found = self._models.get(name) or (self._sourced(name, source) if source else None)
+        if found is None and source in self._listing.tagged:
+            found = self._otherwise(name, source)
         return found or self._passing.get(name) or self._other(name)
+
+    def _otherwise(self, name: str, source: str) -> Model | None:
+        """A model by its name with the tag that means none, or without; of the source's own names the source knows."""
+        if name.startswith(f"{source}/"):
+            return None
+        bare = name.removesuffix(LATEST)
+        if bare == name:
+            return self._models.get(name + LATEST)
+        return self._models.get(bare) or self._other(bare)
 
     def _sourced(self, name: str, source: str) -> Model | None:
         """A model of that provider: its public one where it is listed, else `provider/...`; keys are given by that."""
