@@ -14,6 +14,7 @@ from foz.ports.skin import FORM, JSON
 from foz.serve.http.desk import Desk
 from foz.serve.http.reference import document
 from foz.serve.http.routes import PARAMETER, Table
+from foz.skins.ollama.skin import ACCEPTS
 
 FACES = faces(Settings())
 TABLE = Table([face.skin for face in FACES])
@@ -26,7 +27,13 @@ OWN = [("GET", path) for path in ("/", "/health", "/ready", "/metrics", "/docs",
 """The house's own paths, of no skin."""
 UNLISTED = {"/", "/docs", "/redoc", "/openapi.json"}
 """Those of them that the reference does not list: pages, and itself."""
-BODIES: dict[str, object] = {"/genai/{agent}/session": {"channel": "web-app", "cuid": "user-12345"}}
+REFUSED = ("/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete")
+"""Paths that refuse whatever is good."""
+BODIES: dict[str, object] = {
+    "/genai/{agent}/session": {"channel": "web-app", "cuid": "user-12345"},
+    "/api/show": {"model": "delta"},
+    **{path: {"model": "delta"} for path in REFUSED},
+}
 """Good bodies of paths on the control plane that take JSON."""
 FORMS = {path: {"file": "words"} for path in ("/v1/files", "/genai/{model}/v1/files")}
 """Good forms of those that take forms only."""
@@ -84,9 +91,11 @@ def _operations() -> Iterator[Operation]:
             assert isinstance(own, APIRoute)
             path = own.path.replace(":path}", "}")
             sample = BODIES.get(path, FORMS.get(path))
-            accepts = ((JSON,) if path in BODIES else (FORM,)) if "POST" in (own.methods or ()) else ()
+            taken = ACCEPTS if path.startswith("/api/") else (JSON,)
+            accepts = (taken if path in BODIES else (FORM,)) if "POST" in (own.methods or ()) else ()
             for method in own.methods or ():
-                yield Operation(method, path, TABLE.router.whose(path.encode()) or HOUSE, accepts, sample)
+                skin = TABLE.router.whose(path.encode()) or HOUSE
+                yield Operation(method, path, skin, accepts, sample, well=400 if path in REFUSED else 200)
 
 
 OPERATIONS = sorted(_operations(), key=str)

@@ -254,7 +254,8 @@ def test_a_body_of_another_kind_is_refused(house: House, one: Operation) -> None
     """A content type or encoding that a path does not take is 415, or 400 where it names no boundary."""
     for kind in ("text/plain", "application/xml", "application/x-www-form-urlencoded", "json", "\xff", "," * 500,
                  "application/json; charset=utf-16", "multipart/mixed; boundary=a", "application/jsonx"):  # fmt: skip
-        house.head(one, "content-type", kind, 415)
+        if kind.encode("latin-1") not in one.accepts:
+            house.head(one, "content-type", kind, 415)
     for packed in ("gzip", "br", "\xff", "identity, gzip"):
         house.head(one, "content-encoding", packed, 415)
     if FORM not in one.accepts:

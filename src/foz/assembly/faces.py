@@ -12,12 +12,13 @@ from msgspec import Struct
 from foz.config.settings import Settings
 from foz.ports.skin import Skin
 from foz.serve.http.desk import Desk
-from foz.serve.http.faces import model_api, nemotron, oci_proxy, ollama_host, openai
+from foz.serve.http.faces import model_api, nemotron, oci_proxy, ollama, ollama_host, openai
 from foz.skins.hf_chat.skin import HfChatSkin
 from foz.skins.model_api.skin import ModelApiSkin
 from foz.skins.nemotron.skin import NemotronSkin
 from foz.skins.oci_proxy.names import AnyName, Names
 from foz.skins.oci_proxy.skin import OciProxySkin
+from foz.skins.ollama.skin import OllamaSkin
 from foz.skins.ollama_host.skin import OllamaHostSkin
 from foz.skins.openai import OpenAISkin
 
@@ -37,6 +38,7 @@ FACES: tuple[Callable[[Settings], Face], ...] = (
     lambda _: Face(OpenAISkin(), openai.router),
     lambda _: Face(ModelApiSkin(), model_api.router),
     lambda _: Face(HfChatSkin()),
+    lambda _: Face(OllamaSkin(), ollama.router),
     lambda _: Face(OllamaHostSkin(), ollama_host.router),
     lambda settings: _nemotron(settings.nemotron.model),
 )

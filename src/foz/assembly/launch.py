@@ -16,6 +16,7 @@ import foz
 from foz.assembly.books import has_keys
 from foz.assembly.worker import Place, Worker, run_directory
 from foz.canon.model import Placement
+from foz.config.address import Address
 from foz.config.exposure import check_exposure, check_tls, make_data
 from foz.config.greeting import greeting
 from foz.config.settings import Settings
@@ -51,7 +52,9 @@ def serve(settings: Settings, reread: Reread, arguments: Sequence[str]) -> None:
     run = uuid4().hex
     Siblings(run_directory(settings), run, os.getpid()).clear()
     if settings.server.workers == 1:
-        sockets = tuple(bind(address.host, address.port) for address in settings.server.addresses)
+        sockets = tuple(
+            bind(address.host, address.port, taken=_taken(settings, address)) for address in settings.server.addresses
+        )
         place = Place(sockets, run, lambda directory: say(settings, sockets, directory))
         uvloop.run(_work(settings, reread, place))
     else:
@@ -98,9 +101,18 @@ async def _work(settings: Settings, reread: Reread, place: Place) -> None:
     await Worker(settings, reread, place).run()
 
 
+def _taken(settings: Settings, address: Address) -> str:
+    """What to do where somebody else listens at an address; nothing where the usual words will do."""
+    server = settings.server
+    if not server.ollama_port or address != Address(server.host, server.ollama_port):
+        return ""
+    return "stop the Ollama server that has it, or leave out [server] ollama_port (FOZ_OLLAMA_PORT)"
+
+
 def _supervise(settings: Settings, run: str, arguments: Sequence[str]) -> None:
     count = settings.server.workers
-    each = [bind_shared(address.host, address.port, count) for address in settings.server.addresses]
+    server = settings.server
+    each = [bind_shared(at.host, at.port, count, taken=_taken(settings, at)) for at in server.addresses]
     siblings = Siblings(run_directory(settings), run, os.getpid())
     plan = Plan(
         command=(*this_program(arguments), "--run", run),

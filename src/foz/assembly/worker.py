@@ -164,6 +164,7 @@ class Worker:
             request_id=lambda call: request_id(call) or self._identities.new().hex(),
             cors=guard.cors_headers,
             max_body=settings.limits.max_body,
+            ollama_port=settings.server.ollama_port,
         )
         desk = Desk(
             gateway,
@@ -175,9 +176,7 @@ class Worker:
             NvmlDevices(),
         )
         routers = [face.router(desk) for face in every_face if face.router is not None]
-        server = settings.server
-        tls = (str(server.tls_cert), str(server.tls_key)) if server.tls_cert and server.tls_key else None
-        return HttpServer(house, make_control(control, routers), tls)
+        return HttpServer(house, make_control(control, routers), _tls(settings.server))
 
     def _reasons(self) -> Sequence[str]:
         reasons = list(self._books.troubles())
@@ -298,6 +297,11 @@ def run_directory(settings: Settings) -> Path:
     directory = settings.data / "run"
     directory.mkdir(mode=0o700, exist_ok=True)
     return directory
+
+
+def _tls(server: sections.Server) -> tuple[str, str] | None:
+    """The files of the certificate and its key, where callers come over TLS."""
+    return (str(server.tls_cert), str(server.tls_key)) if server.tls_cert and server.tls_key else None
 
 
 def _policy(settings: Settings) -> Policy:

@@ -92,6 +92,13 @@ class Server(Section):
         max_length=16,
         description='More addresses beside `host` and `port`: "127.0.0.1:5000", "[::1]:8000", or a port on `host`.',
     )
+    ollama_port: Whole = Field(
+        default=0,
+        ge=0,
+        le=address.MAX_PORT,
+        description="One more port on `host`, for Ollama's programs: they look at 11434 where they are told nothing. "
+        "0: none.",
+    )
     workers: Whole = Field(default=1, ge=1, le=256, description="Processes that serve inference on the same port.")
     tls_cert: Path | None = Field(default=None, description="File of the certificate chain (PEM); with `tls_key`.")
     tls_key: Path | None = Field(default=None, description="File of the certificate's private key (PEM).")
@@ -112,7 +119,8 @@ class Server(Section):
     def addresses(self) -> tuple[Address, ...]:
         """All addresses, the main one first, each once."""
         first = Address(self.host, self.port)
-        return tuple(dict.fromkeys((first, *(address.read(text, self.host) for text in self.listen))))
+        ollama = (Address(self.host, self.ollama_port),) if self.ollama_port else ()
+        return tuple(dict.fromkeys((first, *ollama, *(address.read(text, self.host) for text in self.listen))))
 
     @property
     def tls(self) -> bool:

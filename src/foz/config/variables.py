@@ -17,6 +17,7 @@ _SHORT: dict[tuple[str, str], tuple[str, ...]] = {
     ("server", "host"): ("FOZ_HOST",),
     ("server", "port"): ("FOZ_PORT",),
     ("server", "listen"): ("FOZ_LISTEN",),
+    ("server", "ollama_port"): ("FOZ_OLLAMA_PORT",),
     ("server", "workers"): ("FOZ_WORKERS",),
     ("server", "tls_cert"): ("FOZ_TLS_CERT",),
     ("server", "tls_key"): ("FOZ_TLS_KEY",),

@@ -1,18 +1,19 @@
 """
-Faults that an Ollama server reports: `{"error": "text"}` with a status, or as a line of a stream, where there is none.
+Faults in Ollama's words, both ways: `{"error": "text"}` with a status, or as a line of a stream, where there is none.
 
-The status decides; the text is only told. A 401 or 403 is about the gateway's own key or sign-in, so its text, which
-may show them, is dropped. A 404 that is no JSON is no model that is missing: something else answers at that address.
+From a server the status decides; the text is only told. A 401 or 403 is about the gateway's own key or sign-in, so its
+text, which may show them, is dropped. A 404 that is no JSON is no model that is missing: something else answers there.
 """
 
+import math
 from http import HTTPStatus
 
 import msgspec
 from msgspec import Raw, Struct
 
-from foz.canon.fault import Down, Fault, Limited, Refused, Timeout
+from foz.canon.fault import Down, Fault, Limited, NotFound, Refused, Timeout, UpstreamFault
 from foz.dialects.ollama.frames import BROKEN
-from foz.wire import json
+from foz.wire import json, ndjson
 from foz.wire.complaint import MAX_MESSAGE, clean, retry_after
 from foz.wire.http import Reply
 
@@ -24,6 +25,37 @@ CLIENT_CLOSED = 499
 """What Ollama answers where a load was given up: nobody's request is wrong."""
 _TIMEOUTS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT)
 _OUR_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+# To callers.
+
+
+def words(fault: Fault) -> str:
+    """What a fault says."""
+    message = fault.message
+    if isinstance(fault, NotFound) and fault.field == "model":
+        return f"model not found: {message}"
+    if isinstance(fault, UpstreamFault) and fault.target and fault.target not in message:
+        return f"{message} (target {fault.target})"
+    return message
+
+
+def encode_fault(fault: Fault, request_id: str) -> Reply:
+    """A fault before anything was sent."""
+    headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode("ascii", "replace"))]
+    if fault.retry_after is not None and math.isfinite(fault.retry_after):
+        headers.append((b"retry-after", b"%d" % math.ceil(max(fault.retry_after, 0.0))))
+    if fault.status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return Reply(fault.status, tuple(headers), json.encode({"error": words(fault)}))
+
+
+def encode_fault_event(fault: Fault) -> bytes:
+    """A fault in the middle of a stream; Ollama's SDKs raise on it."""
+    return ndjson.encode(json.encode({"error": words(fault)}))
+
+
+# From servers.
 
 
 class _Worded(Struct):

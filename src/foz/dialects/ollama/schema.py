@@ -156,10 +156,11 @@ class Chunk(Counted):
 
 
 class Embedded(Counted):
-    """The answer of `/api/embed`."""
+    """The answer of `/api/embed`; the older form's has one `embedding`."""
 
     model: str | None = None
     embeddings: list[list[float]] | None = None
+    embedding: list[float] | None = None
     error: Raw = Raw(b"null")
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from foz.canon.request import EmbedRequest, Operation, Request
 from foz.dialects.ollama.client import EmbedClient, WordsClient
 from foz.dialects.ollama.frames import DIALECT
+from foz.dialects.ollama.relay import EmbedRelay, WordsRelay
+from foz.dialects.ollama.server import ChatServer, EmbedServer, GenerateServer
 from foz.ports.codec import Speech
 
 
@@ -13,7 +15,7 @@ def _embedding(request: Request, _: str) -> EmbedClient:
 
 
 SPEECH: Mapping[Operation, Speech] = {
-    Operation.CHAT: Speech(DIALECT, client=WordsClient()),
-    Operation.COMPLETE: Speech(DIALECT, client=WordsClient()),
-    Operation.EMBED: Speech(DIALECT, client=EmbedClient(), by_request=_embedding),
+    Operation.CHAT: Speech(DIALECT, ChatServer(), WordsClient(), WordsRelay()),
+    Operation.COMPLETE: Speech(DIALECT, GenerateServer(), WordsClient(), WordsRelay()),
+    Operation.EMBED: Speech(DIALECT, EmbedServer(), EmbedClient(), EmbedRelay(), by_request=_embedding),
 }

@@ -28,6 +28,7 @@ from foz.serve.http.desk import response as _told
 from foz.serve.http.pages import ASSETS, POLICY, page
 from foz.serve.http.reference import SECURITY, document
 from foz.serve.http.routes import Table
+from foz.skins.ollama.skin import RUNNING
 from foz.wire import json
 from foz.wire.http import Call, Headers, Reply
 
@@ -61,6 +62,8 @@ class Control(Struct, frozen=True):
     cors: Callable[[Call, bytes], Headers]
     """What lets a web page read this answer; where methods are given, also what it may send (a preflight)."""
     max_body: int = 32 * 1024 * 1024
+    ollama_port: int = 0
+    """The port that is Ollama's, to its programs, where there is one."""
 
 
 class _Reference(FastAPI):
@@ -264,7 +267,13 @@ def _add_state(app: FastAPI, control: Control) -> None:
         return Response(control.metrics(), media_type=_METRICS_TYPE, headers={"cache-control": "no-store"})
 
 
-def _add_pages(app: FastAPI, version: str, table: Table) -> None:
+def _is_ollamas(request: Request, port: int) -> bool:
+    """Whether this is one of Ollama's programs, to see if it is there: by where it came to, else by its name."""
+    here = request.scope.get("server") or ("", 0)
+    return port in {here[1]} - {0} or request.headers.get("user-agent", "").lower().startswith("ollama")
+
+
+def _add_pages(app: FastAPI, version: str, table: Table, ollama_port: int) -> None:
     headers = {
         "content-security-policy": POLICY,
         "referrer-policy": "no-referrer",
@@ -276,6 +285,8 @@ def _add_pages(app: FastAPI, version: str, table: Table) -> None:
         return HTMLResponse(page(request.scope["path"][1:], version, up), headers=headers)
 
     async def root(request: Request) -> Response:
+        if _is_ollamas(request, ollama_port):
+            return PlainTextResponse(RUNNING)
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("docs")  # relative, as the pages are
         paths = sorted({route.path for route in table.routes})
@@ -291,7 +302,7 @@ def make_control(control: Control, routers: Sequence[APIRouter] = ()) -> ASGIApp
     """The control plane as an ASGI application; `routers` are other people's paths, closed without a key."""
     app = _Reference(control.table, control.version)
     _add_state(app, control)
-    _add_pages(app, control.version, control.table)
+    _add_pages(app, control.version, control.table, control.ollama_port)
     _add_faults(app, control, [*app.routes, *(route for router in routers for route in router.routes)])
     for router in routers:
         app.include_router(router)

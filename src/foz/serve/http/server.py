@@ -30,10 +30,11 @@ class InUse(OSError):
     """We cannot listen there, mostly because somebody does already."""
 
 
-def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+def bind(host: str, port: int, *, shared: bool = False, taken: str = "") -> socket.socket:
     """
     A bound, listening socket. `shared` lets several sockets of this process tree listen on one port,
     the kernel dealing connections out; first a plain bind shows that nobody else is there.
+    `taken` says what to do where somebody else is.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on
@@ -47,14 +48,15 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         listener.close()
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         why = (error.strerror or str(error)).lower()
-        raise InUse(f"cannot listen on {place}: {why}{_TODO.get(error.errno or 0, '')}") from error
+        todo = f"; {taken}" if taken and error.errno == errno.EADDRINUSE else _TODO.get(error.errno or 0, "")
+        raise InUse(f"cannot listen on {place}: {why}{todo}") from error
     listener.setblocking(False)
     return listener
 
 
-def bind_shared(host: str, port: int, count: int) -> list[socket.socket]:
+def bind_shared(host: str, port: int, count: int, *, taken: str = "") -> list[socket.socket]:
     """`count` sockets on one port, one for each worker."""
-    probe = bind(host, port)
+    probe = bind(host, port, taken=taken)
     port = probe.getsockname()[1]
     probe.close()
     return [bind(host, port, shared=True) for _ in range(count)]

@@ -284,6 +284,70 @@ def _hear_events(stream: Streamed) -> Told:
     return told
 
 
+# Ollama: lines of JSON, the last of which says that it is done; calls come without pieces, and results without ids.
+
+
+def _ollama_message(message: Message) -> Wire:
+    first = message.parts[0]
+    if isinstance(first, ToolResult):
+        return {"role": "tool", "tool_name": first.name, "content": "".join(_texts(first.parts))}
+    said: Wire = {"role": message.role, "content": "".join(_words(message))}
+    calls = [part for part in message.parts if isinstance(part, ToolCall)]
+    if calls:
+        named = [{"name": call.name, "arguments": msgspec.json.decode(call.arguments)} for call in calls]
+        said["tool_calls"] = [{"function": function} for function in named]
+    images = [part.data for part in message.parts if isinstance(part, Media)]
+    return {**said, "images": images} if images else said
+
+
+def _ollama(request: ChatRequest, model: str) -> tuple[str, Wire]:
+    body: Wire = {"model": model, "messages": [_ollama_message(one) for one in request.messages]}
+    if not request.stream:  # else it is left out: it means to stream
+        body["stream"] = False
+    options: Wire = {"stop": list(request.stop)} if request.stop else {}
+    if request.max_output is not None:
+        options["num_predict"] = request.max_output
+    if options:
+        body["options"] = options
+    if request.tools:
+        body["tools"] = _openai_body(request)["tools"]
+    if request.response_format is not None:
+        body["format"] = msgspec.json.decode(request.response_format.schema or b"{}")
+    if request.reasoning is not None:
+        body["think"] = request.reasoning.effort
+    return "/api/chat", body
+
+
+def _hear_line(told: Told, said: Wire) -> None:
+    if "error" in said:
+        told.error = said["error"]
+        return
+    message = said["message"]
+    told.text += message["content"]
+    told.pieces += bool(message["content"])
+    told.thoughts += message.get("thinking", "")
+    for call in message.get("tool_calls", ()):
+        function = call["function"]
+        told.calls.append((call["id"], function["name"], msgspec.json.encode(function["arguments"]).decode()))
+    if said["done"]:
+        told.whole = True
+        told.reason = "tool_calls" if told.calls and said["done_reason"] == "stop" else said["done_reason"]
+
+
+def _hear_ollama(reply: Reply) -> Told:
+    told = Told()
+    _hear_line(told, msgspec.json.decode(reply.body))
+    return told
+
+
+def _hear_lines(stream: Streamed) -> Told:
+    told = Told()
+    for line in stream.body.splitlines():
+        _hear_line(told, msgspec.json.decode(line))
+    told.whole = told.whole and stream.ended
+    return told
+
+
 FACES = (
     Face(
         "openai",
@@ -319,6 +383,14 @@ FACES = (
         lambda status: _OURS.get(status, status),
         breaks_silently=True,
         reasons=False,
+    ),
+    Face(
+        "ollama",
+        ("foz/dialects/ollama/LOSSES.md",),
+        _ollama,
+        _hear_ollama,
+        _hear_lines,
+        lambda status: _OURS.get(status, status),
     ),
     Face(
         "oci_proxy",

@@ -1,0 +1,104 @@
+"""
+What Ollama's API has beside inference: one model shown, what is loaded, the version, and the life of models.
+
+The life of models (pull, create, copy, push, delete) is that of deployments, which this gateway has none of: all of it
+is refused, in one place (`_add_life`), which is where it maps to them once there are some. What a target has loaded
+nobody tells, so nothing is said to be.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from foz.canon.fault import BadRequest, Unsupported
+from foz.dialects.ollama import bodies
+from foz.ports.headers import attribution_of
+from foz.ports.skin import WHOLE
+from foz.serve.http.desk import Desk, response, told, who
+from foz.serve.http.faces.files import heard
+from foz.serve.http.guard import check_body
+from foz.skins.ollama import examples
+from foz.skins.ollama.cards import say_model
+from foz.skins.ollama.skin import ACCEPTS, NAME, SOURCE
+from foz.wire import json
+from foz.wire.http import Reply
+
+VERSION = "0.12.6"
+"""The version of Ollama whose API this is: its programs ask for it before they use what came with one."""
+LIVES: tuple[tuple[str, str, str, object], ...] = (
+    ("POST", "/api/pull", "pull", examples.NAMED),
+    ("POST", "/api/push", "push", examples.NAMED),
+    ("POST", "/api/create", "create", examples.CREATE),
+    ("POST", "/api/copy", "copy", examples.COPY),
+    ("DELETE", "/api/delete", "delete", examples.NAMED),
+)
+
+
+def router(desk: Desk) -> APIRouter:
+    """Everything beside inference."""
+    made = APIRouter(tags=[NAME])
+    _add_looks(made, desk)
+    for method, path, verb, example in LIVES:
+        _add_life(made, method, path, verb, example)
+    return made
+
+
+async def _body(request: Request) -> bytes:
+    """A body that may be JSON. Raises BadRequest."""
+    call = heard(request)
+    attribution_of(call)
+    check_body(call, ACCEPTS)
+    return await request.body()
+
+
+def _takes(example: object) -> dict[str, Any]:
+    """What the reference says of a body."""
+    return {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}, "example": example}}}}
+
+
+def _add_looks(made: APIRouter, desk: Desk) -> None:
+    telling = told(examples.SHOWN)
+    telling["openapi_extra"] = {**telling["openapi_extra"], **_takes(examples.NAMED)}
+
+    @made.post("/api/show", summary="Show a model", **telling)
+    async def show(request: Request) -> Response:
+        """What is known of it. Its template and its files are its target's affair."""
+        asked = bodies.decode(bodies.MODEL, await _body(request))
+        name = asked.model or asked.name
+        if not name:
+            raise BadRequest("model is required", field="model", vendor_code="missing_required_parameter")
+        return response(Reply(200, WHOLE, say_model(desk.gateway.find(who(request), name, SOURCE))))
+
+    @made.get("/api/ps", summary="List loaded models", **told(examples.LOADED))
+    async def loaded() -> Response:
+        """None: what its targets have loaded, this gateway is not told."""
+        return response(Reply(200, WHOLE, json.encode(examples.LOADED)))
+
+    @made.get("/api/version", summary="The version of Ollama whose API this is", **told(examples.VERSION))
+    async def version() -> Response:
+        """Not that of Foz, which is at `/health`."""
+        return response(Reply(200, WHOLE, json.encode({"version": VERSION})))
+
+
+def _add_life(made: APIRouter, method: str, path: str, verb: str, example: object) -> None:
+    async def refuse(request: Request) -> Response:
+        bodies.decode(bodies.ANY, await _body(request))
+        raise Unsupported(
+            f"Foz does not {verb} models for Ollama's programs: its models are those of its providers and of its "
+            "settings; GET /api/tags lists them, and its operator adds others",
+            field="model",
+        )
+
+    made.add_api_route(
+        path,
+        refuse,
+        methods=[method],
+        summary=f"Refused: to {verb} a model",
+        description="Models are the operator's affair.",
+        name=verb,
+        response_class=Response,
+        responses={400: {"description": "Always, saying so.", "content": {"application/json": {}}}},
+        openapi_extra={**told(None)["openapi_extra"], **_takes(example)},
+    )
