@@ -25,10 +25,10 @@ HOUSE = FACES[0].skin.name
 """In whose words the house itself speaks."""
 OWN = [("GET", path) for path in ("/", "/health", "/ready", "/metrics", "/docs", "/redoc", "/openapi.json")]
 """The house's own paths, of no skin."""
-UNLISTED = {"/", "/docs", "/redoc", "/openapi.json"}
-"""Those of them that the reference does not list: pages, and itself."""
 REFUSED = ("/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete")
 """Paths that refuse whatever is good."""
+UNLISTED = {"/", "/docs", "/redoc", "/openapi.json", *REFUSED}
+"""Those that the reference does not list: pages, itself, and what is refused."""
 BODIES: dict[str, object] = {
     "/genai/{agent}/session": {"channel": "web-app", "cuid": "user-12345"},
     "/api/show": {"model": "delta"},

@@ -8,12 +8,12 @@ EMBEDDINGS = b'{"model": "all-minilm", "prompt": "river"}'
 CHATTED = (
     b'{"model": "llama3.2", "created_at": "2026-11-21T12:00:00Z", "message": {"role": "assistant", '
     b'"content": "Into the sea."}, "done": true, "done_reason": "stop", "total_duration": 412000000, '
-    b'"prompt_eval_count": 9, "prompt_eval_duration": 62000000, "eval_count": 4, "eval_duration": 350000000}'
+    b'"prompt_eval_count": 9, "eval_count": 4, "eval_duration": 412000000}'
 )
 GENERATED = (
     b'{"model": "llama3.2", "created_at": "2026-11-21T12:00:00Z", "response": "Into the sea.", "done": true, '
-    b'"done_reason": "stop", "total_duration": 412000000, "prompt_eval_count": 9, "prompt_eval_duration": 62000000, '
-    b'"eval_count": 4, "eval_duration": 350000000}'
+    b'"done_reason": "stop", "total_duration": 412000000, "prompt_eval_count": 9, '
+    b'"eval_count": 4, "eval_duration": 412000000}'
 )
 EMBEDDED = (
     b'{"model": "all-minilm", "embeddings": [[0.6, 0.8], [1.0, 0.0]], "total_duration": 14000000, '
@@ -41,12 +41,10 @@ SHOWN = {
     "template": "{{ .Prompt }}",
     "system": "",
     "details": _DETAILS,
-    "model_info": {"general.architecture": "ollama", "ollama.context_length": 131072},
+    "model_info": {"general.architecture": "ollama"},
     "capabilities": ["completion", "tools"],
     "modified_at": "2026-11-21T12:00:00Z",
 }
 LOADED: dict[str, object] = {"models": []}
 VERSION = {"version": "0.12.6"}
 NAMED = {"model": MODEL}
-COPY = {"source": MODEL, "destination": "mine"}
-CREATE = {"model": "mine", "from": MODEL}

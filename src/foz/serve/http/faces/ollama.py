@@ -6,8 +6,6 @@ is refused, in one place (`_add_life`), which is where it maps to them once ther
 nobody tells, so nothing is said to be.
 """
 
-from typing import Any
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,12 +25,22 @@ from foz.wire.http import Reply
 
 VERSION = "0.12.6"
 """The version of Ollama whose API this is: its programs ask for it before they use what came with one."""
-LIVES: tuple[tuple[str, str, str, object], ...] = (
-    ("POST", "/api/pull", "pull", examples.NAMED),
-    ("POST", "/api/push", "push", examples.NAMED),
-    ("POST", "/api/create", "create", examples.CREATE),
-    ("POST", "/api/copy", "copy", examples.COPY),
-    ("DELETE", "/api/delete", "delete", examples.NAMED),
+_NAMED = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "required": ["model"], "properties": {"model": {"type": "string"}}},
+                "example": examples.NAMED,
+            }
+        }
+    }
+}
+LIVES = (
+    ("POST", "/api/pull", "pull"),
+    ("POST", "/api/push", "push"),
+    ("POST", "/api/create", "create"),
+    ("POST", "/api/copy", "copy"),
+    ("DELETE", "/api/delete", "delete"),
 )
 
 
@@ -40,8 +48,8 @@ def router(desk: Desk) -> APIRouter:
     """Everything beside inference."""
     made = APIRouter(tags=[NAME])
     _add_looks(made, desk)
-    for method, path, verb, example in LIVES:
-        _add_life(made, method, path, verb, example)
+    for method, path, verb in LIVES:
+        _add_life(made, method, path, verb)
     return made
 
 
@@ -53,14 +61,9 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
-def _takes(example: object) -> dict[str, Any]:
-    """What the reference says of a body."""
-    return {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}, "example": example}}}}
-
-
 def _add_looks(made: APIRouter, desk: Desk) -> None:
     telling = told(examples.SHOWN)
-    telling["openapi_extra"] = {**telling["openapi_extra"], **_takes(examples.NAMED)}
+    telling["openapi_extra"] = {**telling["openapi_extra"], **_NAMED}
 
     @made.post("/api/show", summary="Show a model", **telling)
     async def show(request: Request) -> Response:
@@ -82,7 +85,7 @@ def _add_looks(made: APIRouter, desk: Desk) -> None:
         return response(Reply(200, WHOLE, json.encode({"version": VERSION})))
 
 
-def _add_life(made: APIRouter, method: str, path: str, verb: str, example: object) -> None:
+def _add_life(made: APIRouter, method: str, path: str, verb: str) -> None:
     async def refuse(request: Request) -> Response:
         bodies.decode(bodies.ANY, await _body(request))
         raise Unsupported(
@@ -91,14 +94,4 @@ def _add_life(made: APIRouter, method: str, path: str, verb: str, example: objec
             field="model",
         )
 
-    made.add_api_route(
-        path,
-        refuse,
-        methods=[method],
-        summary=f"Refused: to {verb} a model",
-        description="Models are the operator's affair.",
-        name=verb,
-        response_class=Response,
-        responses={400: {"description": "Always, saying so.", "content": {"application/json": {}}}},
-        openapi_extra={**told(None)["openapi_extra"], **_takes(example)},
-    )
+    made.add_api_route(path, refuse, methods=[method], name=verb, include_in_schema=False)
