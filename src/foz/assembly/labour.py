@@ -39,6 +39,7 @@ class Postman:
         """All that is settled and was not sent yet. Raises NoCapacity."""
         if self._next is None:  # who comes while a round is under way shares the next one
             self._next = asyncio.ensure_future(self._send())
+            self._next.add_done_callback(_heard)
         await asyncio.shield(self._next)
 
     async def _send(self) -> None:
@@ -57,6 +58,12 @@ class Postman:
         """All that has come."""
         while await self._post.receive(self._posting.keep):
             pass
+
+
+def _heard(round: "asyncio.Task[None]") -> None:
+    """Whoever waited for it may have left by now: what it came to is nobody's then."""
+    if not round.cancelled():
+        round.exception()
 
 
 class Labour:

@@ -117,6 +117,7 @@ class Pool:
             raise NoCapacity(f"{WHO} is closed.")
         if self._opening is None or self._opening.done():
             self._opening = asyncio.ensure_future(self._connect())
+            self._opening.add_done_callback(_heard)
         return await asyncio.shield(self._opening)
 
     async def _connect(self) -> Line:
@@ -137,7 +138,11 @@ class Pool:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait({self._opening})
-            if not self._opening.cancelled():
-                self._opening.exception()
         if self._line is not None:
             self._line.drop()
+
+
+def _heard(opening: "asyncio.Task[Line]") -> None:
+    """Whoever waited for it may have left by now: what it came to is nobody's then."""
+    if not opening.cancelled():
+        opening.exception()
