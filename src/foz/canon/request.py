@@ -74,6 +74,8 @@ class Ask(Struct, frozen=True):
     mode: Mode = Mode.AUTO
     files: frozenset[str] = frozenset()
     """Ids of files that were uploaded here and that the request names."""
+    translated: bool = False
+    """True where its body is not in the dialect that its skin relays."""
     seconds: float | None = None
     """What the caller gives the call, all attempts together; a target's own patience may be shorter."""
     key: str | None = None

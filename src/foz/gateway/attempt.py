@@ -171,7 +171,8 @@ class Run:
         self._looks = services.health.looks(target.name, services.clock.monotonic())
         if self._looks:
             self._turned("half_open")
-        passes = services.policy.relay and self._said is None and speech.dialect == turn.skin.relays and not ask.files
+        passes = services.policy.relay and self._said is None and speech.dialect == turn.skin.relays
+        passes = passes and not (ask.files or ask.translated)
         relay = speech.relay if passes and self._memory is None else None
         if relay is not None:
             call = relay.retarget(turn.body, ask, target.model)

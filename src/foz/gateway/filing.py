@@ -7,7 +7,7 @@ from base64 import b64encode
 
 from msgspec import structs
 
-from foz.canon.content import Media, Message, Part, Text
+from foz.canon.content import Media, Message, Part, Text, ToolResult
 from foz.canon.fault import BadRequest, Fault, NotFound
 from foz.canon.model import Capability
 from foz.canon.request import Ask, ChatRequest, Request
@@ -52,11 +52,16 @@ class FiledCodec:
         return self._inner.encode_fault_event(fault)
 
     def _message(self, message: Message) -> Message:
-        if not any(isinstance(part, Media) and part.file_id in self._found for part in message.parts):
+        if not any(isinstance(part, Media | ToolResult) for part in message.parts):
             return message
         return structs.replace(message, parts=tuple(map(self._part, message.parts)))
 
     def _part(self, part: Part) -> Part:
+        if isinstance(part, ToolResult):
+            return structs.replace(part, parts=tuple(map(self._shown, part.parts)))
+        return self._shown(part) if isinstance(part, Media) else part
+
+    def _shown(self, part: Text | Media) -> Text | Media:
         if isinstance(part, Media) and part.file_id is not None:
             return self._found.get(part.file_id, part)
         return part
