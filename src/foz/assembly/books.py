@@ -28,6 +28,9 @@ from foz.store.lanes import SqliteQueue
 from foz.store.leases import RETURN_SECONDS, SqliteBook
 from foz.store.lookups import Lookups
 from foz.store.posting import Posting
+from foz.store.responses import FORGET_SECONDS as FORGET_RESPONSES
+from foz.store.responses import Room as ResponsesRoom
+from foz.store.responses import SqliteResponses
 from foz.store.sessions import FORGET_SECONDS, SqliteSessions
 
 log = logging.getLogger("foz.books")
@@ -51,6 +54,7 @@ class Books:
         self.book = SqliteBook(self._disk.writer, self._disk.owner.id, clock.now)
         self._lookups = Lookups(connect_reader(settings.data))
         self.posting = Posting(self._disk.writer, self._lookups)
+        self.responses = SqliteResponses(self._disk.writer, self._lookups, clock.now, _responses_room(settings))
         self.jobs = SqliteJobs(self._disk.writer, self._lookups)
         self.queue = SqliteQueue(self._disk.writer, self._lookups, clock.now)
         self._cache: Opened | None = None
@@ -88,6 +92,7 @@ class Books:
             (NOTE_SECONDS, self.keys.note_used, _UNNOTED),
             (FORGET_SECONDS, self._forget, "sessions that are long over are kept for now"),
             (FORGET_FILES, self.files.forget, "files that are over their time are kept for now"),
+            (FORGET_RESPONSES, self.responses.forget, "responses that are over their time are kept for now"),
             (FORGET_JOBS, self._forget_jobs, "jobs that are over their time are kept for now"),
             (FORGET_ANSWERS, self._forget_answers, "answers that are over their time are kept for now"),
             (RETURN_SECONDS, self.book.return_idle, "what was lent of budgets is not given back for now"),
@@ -123,6 +128,11 @@ class Books:
 def _room(settings: Settings) -> Room:
     kept = settings.files
     return Room(kept.max_size, kept.max_files, kept.max_total, kept.days * 24 * 3600)
+
+
+def _responses_room(settings: Settings) -> ResponsesRoom:
+    kept = settings.responses
+    return ResponsesRoom(kept.ttl, kept.max_responses, kept.max_total, kept.max_turns, kept.max_length)
 
 
 def _keys(settings: Settings, clock: Clock, disk: Disk | None) -> SqliteKeys:

@@ -203,6 +203,18 @@ class Files(Section):
     days: Whole = Field(default=30, ge=1, le=3650, description="Days after which a file is removed.")
 
 
+class Responses(Section):
+    """Responses that callers look at again and go on from (`previous_response_id`). They are kept in the database."""
+
+    ttl: Seconds = Field(default=30 * 86_400.0, gt=0, description="For how long a response is kept.")
+    max_responses: Whole = Field(
+        default=10_000, ge=1, description="Most responses of one key and project; the oldest are forgotten first."
+    )
+    max_total: Size = Field(default=2**30, description="Most bytes of them.")
+    max_turns: Whole = Field(default=1_000, ge=1, le=10_000, description="Most responses of one conversation.")
+    max_length: Size = Field(default=32 * 2**20, description="Most bytes of one conversation.")
+
+
 class Cache(Section):
     """Answers that answer again, for models with a `cache_ttl`: in the data directory, or in Redis where jobs are."""
 
@@ -382,6 +394,7 @@ class Written(Section):
     auth: Auth = Auth()
     ledger: Ledger = Ledger()
     files: Files = Files()
+    responses: Responses = Responses()
     cache: Cache = Cache()
     jobs: Jobs = Jobs()
     scale: Scale = Scale()
