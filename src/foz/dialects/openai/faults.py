@@ -128,9 +128,14 @@ def encode_fault(fault: Fault, request_id: str) -> Reply:
     return Reply(fault.status, tuple(headers), json.encode(_describe(fault)))
 
 
+def describe(fault: Fault) -> bytes:
+    """A fault as OpenAI's object."""
+    return json.encode(_describe(fault))
+
+
 def encode_fault_event(fault: Fault) -> bytes:
     """A fault in the middle of a stream; the SDKs raise on it."""
-    return sse.encode(json.encode(_describe(fault)))
+    return sse.encode(describe(fault))
 
 
 # From upstreams.

@@ -13,6 +13,7 @@ from msgspec import Struct
 from foz.dialects.openai.chat.schema import Body
 from foz.dialects.openai.completions.schema import CompletionRequest
 from foz.dialects.openai.embeddings.schema import EmbeddingRequest
+from foz.dialects.openai.responses.reference import schemas as responses_schemas
 
 _REF = "#/components/schemas/"
 _CHAT = "Chat"
@@ -164,4 +165,4 @@ def schemas() -> dict[str, object]:
         (CompletionRequest, EmbeddingRequest, ChatCompletion, Completion, EmbeddingList, ModelCard, ModelList, Error),
         ref_template=f"{_REF}{{name}}",
     )
-    return {**{f"{_CHAT}{name}": schema for name, schema in of_chat.items()}, **others}
+    return {**{f"{_CHAT}{name}": schema for name, schema in of_chat.items()}, **others, **responses_schemas(_REF)}

@@ -1,0 +1,123 @@
+"""
+`/v1/responses` as we speak it to callers. A codec is one request's: it knows what went before and what it is called,
+and afterwards what is to be kept.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw, Struct
+
+from foz.canon.fault import Fault
+from foz.canon.request import Ask, ChatRequest, Operation, Request
+from foz.canon.response import Response, unfold
+from foz.dialects.openai.responses import asking, schema
+from foz.dialects.openai.responses.items import files_of
+from foz.dialects.openai.responses.saying import Manner, object_of, told_first
+from foz.dialects.openai.responses.stream import ResponseEncoder
+from foz.ports.codec import Answer
+from foz.wire import json
+
+
+class Thread(Struct, frozen=True, array_like=True):
+    """What a request goes on from, and what its answer is called."""
+
+    id: str = ""
+    created: int = 0
+    """Seconds."""
+    history: tuple[Raw, ...] = ()
+    """The items of the turns before it, oldest first."""
+    instead: tuple[tuple[int, Raw], ...] = ()
+    """Items that the input only refers to, by their place in it."""
+    queued: bool = False
+    """It is made in the background."""
+
+
+_THREAD = msgspec.json.Decoder(Thread)
+NO_THREAD = Thread()
+
+
+def packed(thread: Thread) -> str:
+    """As text, for who makes the answer elsewhere."""
+    return msgspec.json.encode(thread).decode()
+
+
+def unpacked(said: Sequence[str]) -> Thread:
+    """The same again."""
+    return _THREAD.decode(said[0]) if said else NO_THREAD
+
+
+class ResponsesServer:
+    """Implements `ports.codec.ServerCodec`."""
+
+    def __init__(self, thread: Thread = NO_THREAD) -> None:
+        self._thread = thread
+        self._read: tuple[bytes, schema.Body] | None = None
+        self._encoder: ResponseEncoder | None = None
+
+    def body(self, body: bytes) -> schema.Body:
+        """A body, checked once. Raises BadRequest, Unsupported."""
+        if self._read is None or self._read[0] is not body:
+            self._read = (body, asking.heard(body))
+        return self._read[1]
+
+    def read(self, body: bytes) -> Ask:
+        """Validates, and gives the facts."""
+        asked = self.body(body)
+        request = self.decode_request(body)
+        return Ask(
+            Operation.CHAT,
+            asked.model,
+            bool(asked.stream),
+            asking.needs(request),
+            max_output=asked.max_output_tokens,
+            files=files_of(request.messages),
+            translated=True,
+        )
+
+    def decode_request(self, body: bytes) -> ChatRequest:
+        """The whole request in our words, with what went before."""
+        return asking.hear(self.body(body), body, self._thread.history, dict(self._thread.instead))
+
+    def encode_response(self, answer: Answer, request: Request, model: str) -> bytes:
+        """A whole answer's body."""
+        if not isinstance(answer, Response):
+            raise TypeError("a response is made of a Response")
+        encoder = self.encoder(request, model)
+        for event in unfold(answer):
+            encoder.feed(event)
+        return encoder.body(seals=encoder.seals)
+
+    def encoder(self, request: Request, model: str) -> ResponseEncoder:
+        """For a stream."""
+        if not isinstance(request, ChatRequest):
+            raise TypeError("a response answers a chat")
+        self._encoder = ResponseEncoder(self._manner(request), model)
+        return self._encoder
+
+    def encode_fault_event(self, fault: Fault) -> bytes:
+        """A fault in the middle of a stream: the response has failed. Before there is one, SDKs raise on it."""
+        return told_first(fault) if self._encoder is None else self._encoder.fail(fault)
+
+    def queued(self, body: bytes) -> bytes:
+        """The response as it is told when it was accepted to be made in the background."""
+        manner = self._manner(self.decode_request(body))
+        return json.encode(object_of(manner, self.body(body).model, "queued", []))
+
+    def kept(self) -> bytes:
+        """The whole response as it is kept, once it was told."""
+        if self._encoder is None:
+            raise RuntimeError("nothing was told yet")
+        return self._encoder.body(seals=True)
+
+    def _manner(self, request: ChatRequest) -> Manner:
+        said = request.vendor[asking.ECHO]
+        thread = self._thread
+        return Manner(
+            thread.id,
+            thread.created,
+            summarizes=bytes(said["summarizes"]) == b"true",
+            seals=bytes(said["seals"]) == b"true",
+            queued=thread.queued,
+            echo=said["echo"],
+        )
