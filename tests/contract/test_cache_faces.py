@@ -12,7 +12,8 @@ from msgspec import structs
 
 from foz.testing.matrix.cases import CASES, Case
 from foz.testing.matrix.cells import loss
-from foz.testing.matrix.faces import FACES, Face, Streamed, Told
+from foz.testing.matrix.faces import FACES, Face
+from foz.testing.matrix.told import Streamed, Told
 from foz.testing.matrix.voices import VOICES
 from foz.testing.process import Served, start_gateway, start_upstream
 from foz.testing.raw import request

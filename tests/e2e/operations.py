@@ -37,6 +37,8 @@ BODIES: dict[str, object] = {
 """Good bodies of paths on the control plane that take JSON."""
 FORMS = {path: {"file": "words"} for path in ("/v1/files", "/genai/{model}/v1/files")}
 """Good forms of those that take forms only."""
+BODILESS = {"/v1/responses/{id}/cancel"}
+"""They take no body at all."""
 MAY_BE_BARE = {"/genai/{agent}/session"}
 """A body may be left out."""
 NAMES = {"/genai/{model}/chat": {"model": "my-agent"}}
@@ -85,14 +87,16 @@ def _operations() -> Iterator[Operation]:
             sample.pop("idempotency_key", None)
         yield Operation(route.method, route.path, route.skin, accepts, sample, route.request_schema, well)
     nothing = cast("Any", None)
-    desk = Desk(nothing, nothing, nothing, nothing, files=cast("Any", object()), jobs=cast("Any", object()))
+    there = cast("Any", object())
+    desk = Desk(nothing, nothing, nothing, nothing, files=there, jobs=there, responding=there)
     for made in (face.router(desk) for face in FACES if face.router is not None):
         for own in made.routes:
             assert isinstance(own, APIRoute)
             path = own.path.replace(":path}", "}")
             sample = BODIES.get(path, FORMS.get(path))
             taken = ACCEPTS if path.startswith("/api/") else (JSON,)
-            accepts = (taken if path in BODIES else (FORM,)) if "POST" in (own.methods or ()) else ()
+            takes = "POST" in (own.methods or ()) and path not in BODILESS
+            accepts = (taken if path in BODIES else (FORM,)) if takes else ()
             for method in own.methods or ():
                 skin = TABLE.router.whose(path.encode()) or HOUSE
                 yield Operation(method, path, skin, accepts, sample, well=400 if path in REFUSED else 200)

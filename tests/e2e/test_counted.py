@@ -23,7 +23,7 @@ from msgspec import Struct, structs
 from foz.canon.content import Message, Text
 from foz.canon.request import ChatRequest
 from foz.testing.matrix.cells import CELLS, Cell
-from foz.testing.matrix.faces import Streamed, Told
+from foz.testing.matrix.told import Streamed, Told
 from foz.testing.matrix.voices import ENVIRONMENT, Choir, Made, singing
 from foz.testing.process import Served, start_gateway, wait_until
 from foz.testing.raw import RawConnection, request

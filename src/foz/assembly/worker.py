@@ -44,8 +44,10 @@ from foz.serve.http.control import Control, make_control
 from foz.serve.http.desk import Desk
 from foz.serve.http.guard import Guard, request_id
 from foz.serve.http.house import House, Limits
+from foz.serve.http.responding import Responding
 from foz.serve.http.routes import Table
 from foz.serve.http.server import HttpServer
+from foz.skins.openai import RESPONSES
 from foz.store.reader import SqliteReports
 from foz.telemetry.exposition import Exposition
 from foz.telemetry.metrics import Counts
@@ -139,6 +141,7 @@ class Worker:
         self._labour = Labour(
             settings, self._books, gateway, by_name, self._clock, new_id, numbers=lanes, receives=receives
         )
+        responding = Responding(gateway, self._books.responses, self._labour.jobs, self._clock)
         table = Table(skins, RESERVED)
         origins = frozenset({"*"} if settings.test_mode else settings.cors.origins)
         guard = Guard(self._books.keys, frozenset(settings.auth.open_skins), origins)
@@ -153,6 +156,7 @@ class Worker:
             identities=self._identities,
             limits=_limits(settings.limits),
             jobs=self._labour.jobs,
+            attendants={RESPONSES: responding},
         )
         control = Control(
             version=foz.__version__,
@@ -174,6 +178,7 @@ class Worker:
             self._books.files,
             self._labour.jobs,
             NvmlDevices(),
+            responding,
         )
         routers = [face.router(desk) for face in every_face if face.router is not None]
         return HttpServer(house, make_control(control, routers), _tls(settings.server))

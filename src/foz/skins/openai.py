@@ -13,6 +13,7 @@ from foz.dialects.openai.deferred import KEY, PREFERENCE, say_accepted
 from foz.dialects.openai.faults import encode_fault
 from foz.dialects.openai.frames import DIALECT
 from foz.dialects.openai.reference import ModelCard, ModelList
+from foz.dialects.openai.responses.server import ResponsesServer, unpacked
 from foz.dialects.openai.speech import SPEECH
 from foz.ports.codec import ServerCodec
 from foz.ports.headers import HEADERS, attribution_of, key_of
@@ -23,6 +24,7 @@ from foz.wire.http import Call, Reply
 NAME = "openai"
 WAITING = b": waiting\n\n"
 """A comment of the event stream: the dialect has no event for it."""
+RESPONSES = "/v1/responses"
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -39,6 +41,23 @@ ROUTES: tuple[Route, ...] = (
         streams=True,
         headers=(*HEADERS, PREFERENCE, KEY),
         accepted=say_accepted,
+        waiting=WAITING,
+    ),
+    Route(
+        "POST",
+        RESPONSES,
+        NAME,
+        "chat",
+        "Make a response (OpenAI's Responses API)",
+        "Text, images, files and functions in; text, reasoning and calls of functions out, each an item. A response "
+        "is kept unless `store` is false, and `previous_response_id` goes on from it. With `background` it is made "
+        "without being waited for; with `stream`, server-sent events tell how it grows. OpenAI's own tools (web "
+        "search, files, code) are refused.",
+        "ResponsesBody",
+        "ResponseObject",
+        b'{"model": "simulated", "input": "Where do rivers end?"}',
+        streams=True,
+        headers=(*HEADERS, KEY),
         waiting=WAITING,
     ),
     Route(
@@ -105,7 +124,9 @@ class OpenAISkin:
         }
 
     def codec(self, visit: Visit) -> ServerCodec:
-        """The dialect's server role."""
+        """The dialect's server role. That of a response is one request's: what it goes on from comes with the visit."""
+        if visit.route.path == RESPONSES:
+            return ResponsesServer(unpacked(visit.rest))
         return self._codecs[visit.route.action]
 
     def key(self, call: Call) -> str | None:

@@ -21,6 +21,7 @@ from foz.ports.content import Content
 from foz.ports.devices import Devices
 from foz.ports.files import Files
 from foz.serve.http.reference import SECURITY
+from foz.serve.http.responding import Responding
 from foz.wire.http import Reply
 
 
@@ -38,6 +39,8 @@ class Desk(Struct, frozen=True):
     """What callers have asked and did not wait for."""
     devices: Devices | None = None
     """The GPUs of this machine, where somebody can tell."""
+    responding: Responding | None = None
+    """Responses that callers look at again."""
 
 
 def who(request: Request) -> Principal:

@@ -399,7 +399,11 @@ class Door(HttpToolsProtocol):
         except Fault as fault:
             house.gateway.refuse(skin.name, fault)
             raise
-        await house.gateway.serve(turn, exchange)
+        attendant = house.attendants.get(route.path)
+        if attendant is None:
+            await house.gateway.serve(turn, exchange)
+        else:
+            await attendant.serve(turn, visit, exchange)
 
     def _finished(self, exchange: Exchange) -> None:
         if self._exchange is exchange:

@@ -1,12 +1,17 @@
 """What all connections of a process share."""
 
+from collections.abc import Mapping
+from typing import Protocol
+
 from msgspec import Struct
 
 from foz.canon.identity import Identities
 from foz.gateway.pipeline import Gateway
 from foz.jobs.intake import Jobs
-from foz.ports.skin import Skin
+from foz.ports.skin import Skin, Visit
+from foz.ports.turn import Turn
 from foz.ports.watch import Watch
+from foz.serve.http.exchange import Exchange
 from foz.serve.http.guard import Guard
 from foz.serve.http.routes import Router
 
@@ -25,6 +30,14 @@ class Limits(Struct, frozen=True):
     """Between two words to a caller whose stream waits for its first token."""
 
 
+class Attendant(Protocol):
+    """Serves the requests of a route that the core alone cannot: what goes before them, or after."""
+
+    async def serve(self, turn: Turn, visit: Visit, exchange: Exchange) -> None:
+        """One request, to the caller's last byte. Raises the fault where nothing was sent yet."""
+        ...
+
+
 class House(Struct):
     """The core, the table and the rules behind all doors."""
 
@@ -39,6 +52,8 @@ class House(Struct):
     limits: Limits
     jobs: Jobs | None = None
     """Where requests can become jobs."""
+    attendants: Mapping[str, Attendant] = {}
+    """By the path of the route."""
 
     def whose(self, path: bytes) -> Skin:
         """In whose words a fault is told at this path."""

@@ -12,43 +12,17 @@ from msgspec import Struct
 
 from foz.canon.content import Media, Message, Text, ToolCall, ToolResult
 from foz.canon.request import ChatRequest
+from foz.testing.matrix import responses
+from foz.testing.matrix.told import Streamed, Told, Wire
 from foz.wire.http import Reply
 from foz.wire.sse import Decoder
-
-Wire = dict[str, Any]
-
-
-class Told(Struct):
-    """What a caller heard."""
-
-    text: str = ""
-    thoughts: str = ""
-    calls: list[tuple[str, str, str]] = []
-    """id, name, arguments"""
-    reason: str | None = None
-    """None where the face has no word for it."""
-    pieces: int = 0
-    whole: bool = False
-    """It came to its end, as the face says it."""
-    error: str | None = None
-
-
-class Streamed(Struct):
-    """The body of a stream: its chunks, and whether the last one came."""
-
-    chunks: list[bytes]
-    ended: bool
-
-    @property
-    def body(self) -> bytes:
-        """All of it."""
-        return b"".join(self.chunks)
 
 
 class Face(Struct, frozen=True):
     """One skin. `statuses` are what its callers are told of an upstream's statuses; 0 is silence."""
 
     name: str
+    """The skin's; behind a dot, which of its faces."""
     losses: tuple[str, ...]
     say: Callable[[ChatRequest, str], tuple[str, Wire]]
     """(path, body)"""
@@ -355,6 +329,14 @@ FACES = (
         _openai,
         _hear_openai,
         lambda stream: _hear_chunks(stream, lambda said: said),
+        lambda status: _OURS.get(status, status),
+    ),
+    Face(
+        "openai.responses",
+        ("foz/dialects/openai/responses/LOSSES.md", "foz/dialects/openai/LOSSES.md"),
+        responses.say,
+        responses.hear,
+        responses.hear_stream,
         lambda status: _OURS.get(status, status),
     ),
     Face(

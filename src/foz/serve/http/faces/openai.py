@@ -1,4 +1,4 @@
-"""What OpenAI's face has beside inference: files, and chats whose answer was not waited for."""
+"""What OpenAI's face has beside inference: files, chats whose answer was not waited for, and responses again."""
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from foz.jobs.lanes import fault_of
 from foz.ports.skin import STREAM, WHOLE
 from foz.serve.http.desk import Desk, response, told, who
 from foz.serve.http.faces import files
+from foz.serve.http.faces.responses import add_responses
 from foz.wire.http import Reply
 
 NAME = "openai"
@@ -40,6 +41,8 @@ def router(desk: Desk) -> APIRouter:
     made = files.router(desk)
     if desk.jobs is not None:
         _add_chats(made, desk.jobs)
+    if desk.responding is not None:
+        add_responses(made, desk.responding)
     return made
 
 
