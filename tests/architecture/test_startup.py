@@ -19,7 +19,7 @@ VENDORS = {
     "cryptography",
     "ollama",
 }
-MAX_MODULES = 850
+MAX_MODULES = 950
 """Of the whole gateway with jobs and all its dialects and skins, of some ten small modules each; FastAPI alone is 390,
 the interpreter 40. LiteLLM's `import litellm` was 2,634."""
 MAX_HELP_MODULES = 220
@@ -48,7 +48,7 @@ ASKED_FOR = "scale.py"
 
 
 def test_the_assembly_loads_no_vendor_sdk_and_keeps_its_budget() -> None:
-    """Importing all that a gateway is made of loads no vendor's SDK, no price list and at most 850 modules."""
+    """Importing all that a gateway is made of loads no vendor's SDK, no price list and at most 950 modules."""
     found = [path for path in (ROOT / "src/foz/assembly").rglob("*.py") if path.name != ASKED_FOR]
     names = [".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__") for path in found]
     loaded = _loaded(f"import {', '.join(names)}")

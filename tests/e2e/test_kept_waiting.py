@@ -13,7 +13,7 @@ CONFIG = """
 keep_alive = "50ms"
 """
 CHAT = "/v1/chat/completions"
-WAITING = {CHAT: b": waiting\n\n"}
+WAITING = {CHAT: b": waiting\n\n", "/v1/messages": b'event: ping\ndata: {"type":"ping"}\n\n'}
 PATHS = tuple(WAITING)
 
 

@@ -12,7 +12,8 @@ from msgspec import Struct
 from foz.config.settings import Settings
 from foz.ports.skin import Skin
 from foz.serve.http.desk import Desk
-from foz.serve.http.faces import model_api, nemotron, oci_proxy, ollama, ollama_host, openai
+from foz.serve.http.faces import anthropic, model_api, nemotron, oci_proxy, ollama, ollama_host, openai
+from foz.skins.anthropic import AnthropicSkin
 from foz.skins.hf_chat.skin import HfChatSkin
 from foz.skins.model_api.skin import ModelApiSkin
 from foz.skins.nemotron.skin import NemotronSkin
@@ -36,6 +37,7 @@ def _nemotron(model: str) -> Face:
 
 FACES: tuple[Callable[[Settings], Face], ...] = (
     lambda _: Face(OpenAISkin(), openai.router),
+    lambda _: Face(AnthropicSkin(), anthropic.router),
     lambda _: Face(ModelApiSkin(), model_api.router),
     lambda _: Face(HfChatSkin()),
     lambda _: Face(OllamaSkin(), ollama.router),

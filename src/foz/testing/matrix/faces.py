@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from foz.canon.content import Media, Message, Text, ToolCall, ToolResult
 from foz.canon.request import ChatRequest
-from foz.testing.matrix import responses
+from foz.testing.matrix import anthropic, responses
 from foz.testing.matrix.told import Streamed, Told, Wire
 from foz.wire.http import Reply
 from foz.wire.sse import Decoder
@@ -337,6 +337,14 @@ FACES = (
         responses.say,
         responses.hear,
         responses.hear_stream,
+        lambda status: _OURS.get(status, status),
+    ),
+    Face(
+        "anthropic",
+        ("foz/dialects/anthropic/LOSSES.md",),
+        anthropic.say,
+        anthropic.hear,
+        anthropic.hear_stream,
         lambda status: _OURS.get(status, status),
     ),
     Face(

@@ -1,0 +1,252 @@
+"""
+A caller's body in our words.
+
+A user's message may hold results of tools before what the user says: that is two messages of ours. Whatever canon has
+no word for (`cache_control`, citations, a text document's title) makes the message's content travel verbatim beside its
+parts, and an upstream of this dialect gets it as it was; so do the system's blocks and the tools.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw
+
+from foz.canon.content import Media, Message, Opaque, Part, Reasoning, Text, ToolCall, ToolResult
+from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampling, Vendor
+from foz.canon.tool import ToolChoice, ToolSpec
+from foz.dialects.anthropic import schema
+from foz.dialects.anthropic.fields import decode, invalid
+from foz.dialects.anthropic.frames import DIALECT, NULL
+from foz.wire import json
+
+SAID_BEFORE = Raw(NULL)
+"""In place of the content of a message that the one before it has told too."""
+_HEARD = frozenset(
+    {"model", "messages", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k", "tool_choice"}
+    | {"system", "tools", "metadata"}
+)
+"""What canon has words for; `thinking` and `output_config` it has words for too, but not for all of them."""
+_PLAIN = {
+    "text": frozenset({"type", "text"}),
+    "image": frozenset({"type", "source"}),
+    "document": frozenset({"type", "source", "title"}),
+    "tool_use": frozenset({"type", "id", "name", "input"}),
+    "tool_result": frozenset({"type", "tool_use_id", "content", "is_error"}),
+    "thinking": frozenset({"type", "thinking", "signature"}),
+    "redacted_thinking": frozenset({"type", "data"}),
+}
+"""What of a block canon has words for."""
+_TOOL = frozenset({"type", "name", "description", "input_schema", "strict"})
+_CUSTOM = (None, "custom")
+
+
+# Blocks.
+
+
+def _media(kind: str, source: schema.Encoded | schema.Link | schema.Uploaded, name: str | None = None) -> Media:
+    said = "image" if kind == "image" else "file"
+    match source:
+        case schema.Encoded(media_type=mime, data=data):
+            return Media(said, data=data, mime=mime, name=name)  # type: ignore[arg-type]  # one of the two
+        case schema.Link(url=url):
+            return Media(said, url=url, name=name)  # type: ignore[arg-type]  # as above
+        case schema.Uploaded(file_id=file_id):
+            return Media(said, file_id=file_id, name=name)  # type: ignore[arg-type]  # as above
+
+
+def _document(block: schema.DocumentBlock, at: str) -> list[Part]:
+    """A text is text to every model; a PDF is a file."""
+    match block.source:
+        case schema.Words(data=text) | schema.Within(content=str(text)):
+            return [Text(f"{block.title}\n\n{text}" if block.title else text)]
+        case schema.Within(content=list(blocks)):
+            inner = [part for place, raw in enumerate(blocks) for part in hear_block(raw, f"{at}.{place}")]
+            return [Text(block.title), *inner] if block.title else inner
+        case schema.Encoded() | schema.Link() | schema.Uploaded() as source:
+            return [_media("document", source, block.title)]
+        case _:
+            raise invalid(at, "a document's source must be base64, url, text, content or file")
+
+
+def _result(raw: Raw, at: str) -> ToolResult:
+    block = decode(schema.TOOL_RESULT, raw, at)
+    if block.content is None or isinstance(block.content, str):
+        parts: tuple[Text | Media, ...] = (Text(block.content),) if block.content else ()
+    else:
+        inner = [hear_block(one, f"{at}.content.{place}") for place, one in enumerate(block.content)]
+        parts = tuple(_shown(part) for one in inner for part in one)
+    return ToolResult(block.tool_use_id, parts, failed=bool(block.is_error))
+
+
+def _shown(part: Part) -> Text | Media:
+    """What a result may hold: a block of a kind that canon does not know is shown as it is written."""
+    if isinstance(part, Text | Media):
+        return part
+    return Text(bytes(part.raw).decode() if isinstance(part, Opaque) else json.encode(part).decode())
+
+
+def hear_block(raw: Raw, at: str) -> list[Part]:
+    """One block. Raises BadRequest, naming its place."""
+    kind = decode(schema.KIND, raw, at).type
+    match kind:
+        case "text":
+            return [Text(decode(schema.TEXT, raw, at).text)]
+        case "image":
+            return [_media("image", decode(schema.IMAGE, raw, at).source)]
+        case "document":
+            return _document(decode(schema.DOCUMENT, raw, at), at)
+        case "tool_use":
+            called = decode(schema.TOOL_USE, raw, at)
+            return [ToolCall(called.id, called.name, bytes(schema.INPUT.decode(raw).input).decode())]
+        case "tool_result":
+            return [_result(raw, at)]
+        case "thinking":
+            thought = decode(schema.THINKING, raw, at)
+            return [Reasoning(thought.thinking, thought.signature or None)]
+        case "redacted_thinking":
+            return [Reasoning(sealed=decode(schema.REDACTED, raw, at).data)]
+        case None:
+            raise invalid(f"{at}.type", "Field required")
+        case _:
+            return [Opaque(DIALECT, Raw(bytes(raw)))]
+
+
+def _more(raw: Raw) -> bool:
+    """Whether a block says more than canon has words for."""
+    bag = schema.BAG.decode(raw)
+    kind = schema.KIND.decode(raw).type
+    known = _PLAIN.get(kind or "")
+    if known is None:
+        return False  # verbatim already
+    if any(name not in known and bytes(value) != NULL for name, value in bag.items()):
+        return True
+    if kind == "document":
+        return not isinstance(schema.DOCUMENT.decode(raw).source, schema.Encoded | schema.Link | schema.Uploaded)
+    content = bag.get("content")
+    if kind != "tool_result" or content is None or not bytes(content).startswith(b"["):
+        return False
+    inner = msgspec.json.decode(content, type=list[Raw])
+    return any(schema.KIND.decode(one).type not in {"text", "image", "document"} or _more(one) for one in inner)
+
+
+# Messages.
+
+
+def _exactly(blocks: Sequence[Raw]) -> Vendor:
+    """The content verbatim, where canon would lose something of it."""
+    if not any(map(_more, blocks)):
+        return {}
+    return {DIALECT: {"content": Raw(json.encode(list(blocks)))}}
+
+
+def _hear(message: schema.Message, place: int) -> list[Message]:
+    content = message.content
+    if isinstance(content, str):
+        return [Message(message.role, (Text(content),))]
+    at = f"messages.{place}.content"
+    parts = [part for number, raw in enumerate(content) for part in hear_block(raw, f"{at}.{number}")]
+    vendor = _exactly(content)
+    results = tuple(part for part in parts if isinstance(part, ToolResult))
+    if not results or message.role != "user":
+        return [Message(message.role, tuple(parts), vendor=vendor)]
+    heard = [Message("tool", results, vendor=vendor)]
+    rest = tuple(part for part in parts if not isinstance(part, ToolResult))
+    if rest:
+        heard.append(Message("user", rest, vendor={DIALECT: {"content": SAID_BEFORE}} if vendor else {}))
+    return heard
+
+
+def hear_messages(asked: schema.Asked) -> tuple[Message, ...]:
+    """The system's message, then all others."""
+    heard: list[Message] = []
+    if isinstance(asked.system, str):
+        heard.append(Message("system", (Text(asked.system),)))
+    elif asked.system:
+        parts = [part for place, raw in enumerate(asked.system) for part in hear_block(raw, f"system.{place}")]
+        heard.append(Message("system", tuple(parts), vendor=_exactly(asked.system)))
+    for place, message in enumerate(asked.messages):
+        heard += _hear(message, place)
+    return tuple(heard)
+
+
+# The rest.
+
+
+def hear_tools(tools: Sequence[Raw] | None) -> tuple[ToolSpec, ...]:
+    """The tools that the caller runs; those that Anthropic's servers run are no model's but theirs."""
+    heard: list[ToolSpec] = []
+    for place, raw in enumerate(tools or ()):
+        at = f"tools.{place}"
+        if decode(schema.KIND, raw, at).type in _CUSTOM:
+            tool = decode(schema.TOOL, raw, at)
+            written = Raw(bytes(schema.SCHEMA.decode(raw).input_schema))
+            heard.append(ToolSpec(tool.name, tool.description, written, tool.strict))
+    return tuple(heard)
+
+
+def _tools_say_more(tools: Sequence[Raw]) -> bool:
+    return any(
+        schema.KIND.decode(raw).type not in _CUSTOM or not schema.BAG.decode(raw).keys() <= _TOOL for raw in tools
+    )
+
+
+def _choice(asked: schema.Asked) -> tuple[ToolChoice | None, bool | None]:
+    """The choice, and whether several tools may be called at once."""
+    choice = asked.tool_choice
+    if choice is None:
+        return None, None
+    if isinstance(choice, schema.NoTool):
+        return ToolChoice("none"), None
+    alone = choice.disable_parallel_tool_use
+    parallel = None if alone is None else not alone
+    match choice:
+        case schema.Auto():
+            return ToolChoice("auto"), parallel
+        case schema.Any():
+            return ToolChoice("required"), parallel
+        case schema.One(name=name):
+            return ToolChoice("named", name), parallel
+
+
+def wish(asked: schema.Asked) -> ReasoningWish | None:
+    """How much to think."""
+    thinking = asked.thinking
+    effort = asked.output_config.effort if asked.output_config is not None else None
+    if thinking is None:
+        return None if effort is None else ReasoningWish(effort)
+    if thinking.type == "disabled":
+        return ReasoningWish(enabled=False)
+    return ReasoningWish(effort, thinking.budget_tokens, enabled=True)
+
+
+def _format(asked: schema.Asked) -> ResponseFormat | None:
+    form = asked.output_config.format if asked.output_config is not None else None
+    form = form or asked.output_format
+    return None if form is None else ResponseFormat("schema", schema=Raw(bytes(form.schema)))
+
+
+def _vendor(asked: schema.Asked, body: bytes) -> Vendor:
+    bag = {name: raw for name, raw in schema.BAG.decode(body).items() if name not in _HEARD and bytes(raw) != NULL}
+    if asked.tools and _tools_say_more(asked.tools):
+        bag["tools"] = Raw(json.encode(asked.tools))
+    return {DIALECT: bag} if bag else {}
+
+
+def hear(asked: schema.Asked, body: bytes) -> ChatRequest:
+    """A checked body in our words."""
+    choice, parallel = _choice(asked)
+    return ChatRequest(
+        model=asked.model,
+        messages=hear_messages(asked),
+        tools=hear_tools(asked.tools),
+        tool_choice=choice,
+        parallel_tools=parallel,
+        response_format=_format(asked),
+        reasoning=wish(asked),
+        sampling=Sampling(temperature=asked.temperature, top_p=asked.top_p, top_k=asked.top_k),
+        max_output=asked.max_tokens if isinstance(asked, schema.Body) else None,
+        stop=tuple(asked.stop_sequences or ()),
+        stream=bool(asked.stream),
+        user=asked.metadata.user_id if asked.metadata is not None else None,
+        vendor=_vendor(asked, body),
+    )

@@ -1,0 +1,120 @@
+"""`/v1/messages` as we speak it to callers."""
+
+from collections.abc import Iterable
+
+from foz.canon.content import Media, Part, ToolResult
+from foz.canon.event import ChoiceFinished
+from foz.canon.fault import Fault
+from foz.canon.model import Capability
+from foz.canon.request import Ask, ChatRequest, Operation, Request
+from foz.canon.response import Choice, Response
+from foz.dialects.anthropic import hearing, schema, usage
+from foz.dialects.anthropic.answer import BLOCK
+from foz.dialects.anthropic.faults import encode_fault_event
+from foz.dialects.anthropic.fields import decode, invalid
+from foz.dialects.anthropic.frames import DIALECT
+from foz.dialects.anthropic.media import Wire
+from foz.dialects.anthropic.messages import say_input
+from foz.dialects.anthropic.stream import MessagesEncoder, say_stop
+from foz.ports.codec import Answer
+from foz.wire import json
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+def agree(asked: schema.Asked) -> None:
+    """Fields that only make sense together."""
+    thinking = asked.thinking
+    if thinking is not None and thinking.type == "enabled" and thinking.budget_tokens is None:
+        raise invalid("thinking.enabled.budget_tokens", "Field required")
+    if isinstance(asked.tool_choice, schema.Any | schema.One) and not asked.tools:
+        raise invalid("tool_choice", "may only be specified while providing tools")
+    for place, message in enumerate(asked.messages):
+        if message.content in ("", []) and message.role == "user":
+            raise invalid(f"messages.{place}", "user messages must have non-empty content")
+
+
+def _shown(parts: Iterable[Part]) -> Iterable[str]:
+    """What parts need of a model."""
+    for part in parts:
+        if isinstance(part, Media):
+            yield Capability.IMAGES if part.kind == "image" else Capability.FILES
+        elif isinstance(part, ToolResult):
+            yield from _shown(part.parts)
+
+
+def needs(asked: schema.Asked) -> frozenset[str]:
+    """What is needed of a model. Blocks are read for it, and refused where they are not as they must be."""
+    found: set[str] = set()
+    if asked.system.__class__ is list or any(message.content.__class__ is list for message in asked.messages):
+        for message in hearing.hear_messages(asked):
+            found.update(_shown(message.parts))
+    if asked.tools and hearing.hear_tools(asked.tools):
+        found.add(Capability.TOOLS)
+    if asked.thinking is not None and asked.thinking.type == "enabled":
+        found.add(Capability.REASONING)
+    if asked.output_format is not None or (asked.output_config is not None and asked.output_config.format is not None):
+        found.add(Capability.JSON_SCHEMA)
+    return frozenset(found) if found else _NOTHING
+
+
+class MessagesServer:
+    """Implements `ports.codec.ServerCodec`."""
+
+    def read(self, body: bytes) -> Ask:
+        """Validates, and gives the facts."""
+        asked = decode(schema.BODY, body)
+        agree(asked)
+        return Ask(Operation.CHAT, asked.model, bool(asked.stream), needs(asked), max_output=asked.max_tokens)
+
+    def decode_request(self, body: bytes) -> ChatRequest:
+        """The whole request in our words."""
+        asked = decode(schema.BODY, body)
+        agree(asked)
+        return hearing.hear(asked, body)
+
+    def encode_response(self, answer: Answer, request: Request, model: str) -> bytes:
+        """A whole answer's body."""
+        if not isinstance(answer, Response) or not isinstance(request, ChatRequest):
+            raise TypeError("messages are answered by a Response")
+        choice = answer.choices[0] if answer.choices else Choice()
+        ended = ChoiceFinished(choice.reason or "stop", 0, choice.detail)
+        own = choice.vendor.get(DIALECT, {})
+        said: Wire = {
+            "id": answer.id,
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+            "content": say_content(choice),
+            **say_stop(ended, request, refused=choice.refusal is not None),
+            **{name: raw for name, raw in own.items() if not name.startswith(BLOCK)},
+            "usage": usage.say(answer.usage, answer.usage_vendor.get(DIALECT, {})),
+        }
+        return json.encode(said)
+
+    def encoder(self, request: Request, model: str) -> MessagesEncoder:
+        """For a stream."""
+        if not isinstance(request, ChatRequest):
+            raise TypeError("messages are answered by a stream of a chat")
+        return MessagesEncoder(request, model)
+
+    def encode_fault_event(self, fault: Fault) -> bytes:
+        """A fault in the middle of a stream."""
+        return encode_fault_event(fault)
+
+
+def say_content(choice: Choice) -> list[object]:
+    """The blocks: thoughts, words, calls, and what is told verbatim."""
+    said: list[object] = []
+    for block in choice.reasoning:
+        if block.sealed is not None:
+            said.append({"type": "redacted_thinking", "data": block.sealed})
+        elif block.text or block.signature:
+            said.append({"type": "thinking", "thinking": block.text, "signature": block.signature or ""})
+    said += [{"type": "text", "text": text} for text in (choice.text, choice.refusal) if text]
+    said += [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": say_input(call.arguments)}
+        for call in choice.calls
+    ]
+    own = choice.vendor.get(DIALECT, {})
+    return said + [own[name] for name in sorted(own) if name.startswith(BLOCK)]

@@ -1,0 +1,79 @@
+"""
+Token counts, both ways.
+
+Anthropic's `input_tokens` are those that no cache had to do with; ours are all. Counts of the vendor's own (what a
+cache is written for, requests of its servers' tools) travel verbatim.
+"""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from foz.canon.usage import Usage
+
+Bag = dict[str, Raw]
+
+
+class _Details(Struct):
+    thinking_tokens: int | None = None
+
+
+class Counted(Struct):
+    """`usage`, as upstreams write it; a stream's says more of it as it goes on."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens_details: _Details | None = None
+
+
+_KNOWN = frozenset(Counted.__struct_fields__)
+_COUNTED = msgspec.json.Decoder(Counted)
+_BAG = msgspec.json.Decoder(Bag)
+
+
+def tokens(counted: Counted) -> Usage | None:
+    """The counts in our words; None where nothing was counted."""
+    read, written = counted.cache_read_input_tokens, counted.cache_creation_input_tokens
+    given = counted.input_tokens
+    details = counted.output_tokens_details
+    usage = Usage(
+        input=None if given is None else given + (read or 0) + (written or 0),
+        output=counted.output_tokens,
+        cached=read,
+        cache_written=written,
+        reasoning=details.thinking_tokens if details else None,
+    )
+    return None if usage == _NOTHING else usage
+
+
+def later(before: Counted, now: Counted) -> Counted:
+    """The counts of a stream so far: what is said again is said anew."""
+    said = {name: getattr(now, name) for name in _KNOWN}
+    return msgspec.structs.replace(before, **{name: value for name, value in said.items() if value is not None})
+
+
+def hear(raw: Raw) -> tuple[Counted, Bag]:
+    """The counts, and what only the vendor has a word for. Raises msgspec's errors where it is no usage."""
+    news = {name: value for name, value in _BAG.decode(raw).items() if name not in _KNOWN and bytes(value) != b"null"}
+    return _COUNTED.decode(raw), news
+
+
+def say(usage: Usage | None, vendor: Bag) -> dict[str, object]:
+    """`usage`. Callers reckon with the first two, so what nobody counted is 0 there."""
+    usage = usage or _NOTHING
+    within = (usage.cached or 0) + (usage.cache_written or 0)
+    said: dict[str, object] = {
+        "input_tokens": max((usage.input or 0) - within, 0),
+        "output_tokens": usage.output or 0,
+    }
+    if usage.cache_written is not None:
+        said["cache_creation_input_tokens"] = usage.cache_written
+    if usage.cached is not None:
+        said["cache_read_input_tokens"] = usage.cached
+    if usage.reasoning is not None:
+        said["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return {**said, **vendor}
+
+
+_NOTHING = Usage()

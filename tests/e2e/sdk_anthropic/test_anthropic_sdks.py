@@ -1,0 +1,146 @@
+"""
+Anthropic's official SDK, in three major versions, runs the whole surface against `foz serve` over a real socket.
+
+Each version is a program of its own that runs all its checks against one set-up of the gateway and reports them; each
+check is a test here. The set-ups: the simulated model within the gateway (`TEST_MODE`), and a provider of another
+dialect behind a socket.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from foz.testing.process import clean_environment, start_gateway, start_upstream
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+SETUPS = ("simulated", "openai")
+VERSIONS = {"anthropic0": "0.", "anthropic1": "1.", "anthropic2": "2."}
+KEY = "sk-check-0123456789"
+MODEL = "delta"
+ODD_MODEL = "org/estuary:latest"
+SETTINGS = f"""
+[timeouts]
+first_byte = "3s"
+idle = "1s"
+
+[breaker]
+failures = 1000
+
+[retries]
+attempts = 1
+
+[[model]]
+name = "{MODEL}"
+targets = ["far/hidden-name"]
+
+[[model]]
+name = "{ODD_MODEL}"
+targets = ["far/hidden/name:2"]
+"""
+PROVIDERS = {
+    "simulated": 'base_url = "http://127.0.0.1:1/v1"',
+    "openai": 'base_url = "http://127.0.0.1:{port}/v1"',
+}
+
+
+def _key(folder: Path, *options: str) -> str:
+    """A caller's key, made with `foz keys`."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "foz", "keys", "create", "--json", *options]
+    environment = clean_environment({"FOZ_DATA": str(folder / "data"), "HOME": str(folder)})
+    made = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    return str(msgspec.json.decode(made.stdout)["key"])
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a program found: what was wrong, by check; and its version."""
+
+    version: str
+    wrong: dict[str, str]
+
+
+class Programs:
+    """The versions' programs, each run once for each set-up; each gateway starts when it is first needed."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._site = cache(self._make_site)
+        self.report = cache(self._report)
+
+    def _make_site(self, setup: str) -> str:
+        folder = self._folder / setup
+        port = 0
+        if setup == "openai":
+            port = self._stack.enter_context(start_upstream(self._folder / "upstream")).port
+        provider = PROVIDERS[setup].replace("{port}", str(port))
+        config = f'{SETTINGS}\n[[provider]]\nname = "far"\nforwards = ["x-simulate-"]\n{provider}\n'
+        fenced = _key(folder, "--model", "org/*")
+        slow = [_key(folder, "--rate", "1") for _ in VERSIONS]
+        environment = {"API_KEY": KEY} | ({"TEST_MODE": "true"} if setup == "simulated" else {})
+        gateway = self._stack.enter_context(start_gateway(folder, config=config, environment=environment))
+        site = {
+            "setup": setup,
+            "url": gateway.url,
+            "key": KEY,
+            "fenced_key": fenced,
+            "slow_key": " ".join(slow),
+            "model": MODEL,
+            "odd_model": ODD_MODEL,
+        }
+        return msgspec.json.encode(site).decode()
+
+    def _report(self, sdk: str, setup: str) -> Report:
+        site = msgspec.json.decode(self._site(setup))
+        site["slow_key"] = site["slow_key"].split()[list(VERSIONS).index(sdk)]
+        target = Path(sys.executable).parents[1] / "sdk" / sdk
+        assert target.is_dir(), f"{target} is missing: run `make test`, which installs it"
+        ran = subprocess.run(
+            [sys.executable, "-m", "tests.e2e.sdk_anthropic.speak", msgspec.json.encode(site).decode()],
+            cwd=ROOT, env=clean_environment({"PYTHONPATH": f"{target}:{ROOT}"}), capture_output=True, text=True,
+            timeout=100, check=False,
+        )  # fmt: skip
+        first, *lines = [msgspec.json.decode(line) for line in ran.stdout.splitlines()] or [{"version": "none"}]
+        wrong = {line["check"]: line["wrong"] for line in lines}
+        if ran.returncode != 0:
+            wrong["program"] = ran.stderr
+        return Report(first["version"], wrong)
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    with ExitStack() as stack:
+        yield Programs(tmp_path_factory.mktemp("anthropic"), stack)
+
+
+CHECKS = [
+    f"{file.stem}.{name}"
+    for file in sorted(HERE.glob("*.py"))
+    for name in re.findall(r"^(?:async )?def (check_\w+)\(", file.read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("sdk", VERSIONS)
+@pytest.mark.parametrize("setup", SETUPS)
+def test_check(programs: Programs, setup: str, sdk: str, check: str) -> None:
+    """What the check's docstring says is so for this version of the SDK, in this set-up."""
+    report = programs.report(sdk, setup)
+
+    assert "program" not in report.wrong, report.wrong["program"]
+    assert check in report.wrong, f"{check} did not report"
+    assert not report.wrong[check], report.wrong[check]
+
+
+@pytest.mark.parametrize("sdk", VERSIONS)
+def test_versions_are_the_majors(programs: Programs, sdk: str) -> None:
+    """Each program really speaks through the major version that it is named after."""
+    assert programs.report(sdk, "simulated").version.startswith(VERSIONS[sdk])
