@@ -4,7 +4,8 @@ Where a job waits, and where it goes after a run that failed. Pure.
 * `gpu` and `api` say it themselves. `auto` takes gpu where it stands and is not full, else api.
 * A run that failed on the gpu lane of an `auto` job goes over to api, where api stands: once, for good.
 * What may pass is tried again in its lane after a pause, until its attempts are used up or it is too old; then it is
-  a dead letter. What cannot pass is failed at once. A run that we stopped ourselves costs it nothing.
+  a dead letter. What cannot pass is failed at once.
+* A run that we stopped ourselves, or that the caller's own rate did not let begin, costs it nothing: it waits.
 """
 
 from msgspec import Struct
@@ -29,7 +30,7 @@ from foz.canon.job import Job, Trouble
 from foz.canon.model import Placement
 from foz.canon.request import Mode
 
-_PASSING = (Down, Limited, Cut, Garbled, NoCapacity, NoRoute, RateLimited)
+_PASSING = (Down, Limited, Cut, Garbled, NoCapacity, NoRoute)
 _ELSEWHERE = (*_PASSING, Timeout, Unsupported)
 """What need not be so with another lane's targets."""
 MOST_TOLD = 2_000
@@ -86,15 +87,24 @@ def fate(job: Job, fault: Fault, limits: Limits, now: int, *, api_stands: bool, 
     """What becomes of a job whose run came to this; `dice` in [0, 1) spreads the pauses."""
     if isinstance(fault, Draining):
         return Again(job.lane, counts=False)
+    old = now - job.at > limits.oldest * 1000
+    if isinstance(fault, RateLimited):  # nobody was asked, and another lane would not be either
+        pause = _pause(job.epoch, fault, limits, dice)
+        return Failed(trouble(fault), dead=True) if old else Again(job.lane, pause, counts=False)
     over = job.mode is Mode.AUTO and job.lane is Placement.GPU and api_stands
     if over and isinstance(fault, _ELSEWHERE):
         return Again(Placement.API, counts=False)
     if not isinstance(fault, _PASSING):
         return Failed(trouble(fault))
-    if job.attempts >= limits.attempts or now - job.at > limits.oldest * 1000:
+    if job.attempts >= limits.attempts or old:
         return Failed(trouble(fault), dead=True)
-    pause = min(limits.pause * 2 ** min(job.attempts - 1, 16), limits.longest_pause) * (0.5 + dice)
-    return Again(job.lane, max(pause, min(fault.retry_after or 0.0, limits.longest_pause)))
+    return Again(job.lane, _pause(job.attempts, fault, limits, dice))
+
+
+def _pause(tries: int, fault: Fault, limits: Limits, dice: float) -> float:
+    """Seconds until the next one: longer each time, and no shorter than was asked for."""
+    pause: float = min(limits.pause * 2 ** min(max(tries - 1, 0), 16), limits.longest_pause) * (0.5 + dice)
+    return max(pause, min(fault.retry_after or 0.0, limits.longest_pause))
 
 
 def spent(job: Job, limits: Limits) -> bool:

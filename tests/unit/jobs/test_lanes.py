@@ -129,8 +129,20 @@ def test_pauses_double_up_to_the_longest_and_heed_retry_after() -> None:
         assert isinstance(step, Again)
         pauses.append(step.pause)
     assert pauses == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
-    told = of(RateLimited("x", retry_after=5.0), structs.replace(JOB, lane=API))
+    told = of(Limited("x", retry_after=5.0), structs.replace(JOB, lane=API))
     assert told == Again(API, 5.0)
+
+
+def test_the_callers_own_rate_costs_a_job_nothing_but_time() -> None:
+    """A job whose caller's rate is used up waits in its lane, however often, until it is too old."""
+    limited = RateLimited("x", retry_after=5.0)
+    for attempts in (1, 3):
+        assert of(limited, structs.replace(JOB, epoch=1, attempts=attempts)) == Again(GPU, 5.0, counts=False)
+    often = of(limited, structs.replace(JOB, epoch=50))
+    assert often == Again(GPU, LIMITS.longest_pause, counts=False)
+    old = of(limited, now=NOW + round(LIMITS.oldest * 1000) + 1)
+    assert isinstance(old, Failed)
+    assert old.dead
 
 
 def test_a_job_is_a_dead_letter_after_its_last_attempt_or_its_oldest_age() -> None:
@@ -156,10 +168,10 @@ def test_whoever_dies_at_a_job_uses_up_its_attempts() -> None:
 def test_every_job_comes_to_an_end(
     fault: Fault, place: Placement, mode: Mode, attempts: int, api: bool, dice: float
 ) -> None:
-    """Whatever goes wrong again and again, a job is failed after bounded runs, but for being stopped by us."""
+    """Whatever goes wrong again and again, a job is failed after bounded runs, but for what costs it nothing."""
     job = structs.replace(JOB, lane=place, mode=mode, attempts=attempts)
     runs = 0
-    while not isinstance(fault, Draining):
+    while not isinstance(fault, Draining | RateLimited):
         step = fate(job, fault, LIMITS, NOW, api_stands=api, dice=dice)
         if isinstance(step, Failed):
             break
