@@ -49,6 +49,10 @@ prices: ## writes src/foz/ledger/prices.json from the package genai-prices
 	@scripts/setup.sh dev
 	@PYTHONPATH=src:. $(PY) scripts/prices.py $(ARGS)
 
+proto: ## writes the Python code of proto/model.proto
+	@scripts/setup.sh dev
+	@PYTHONPATH=src:. $(PY) scripts/proto.py $(ARGS)
+
 lock: ## writes requirements/*.lock anew; ARGS=--upgrade takes the newest versions
 	@scripts/setup.sh dev
 	@scripts/lock.sh $(ARGS)
@@ -58,4 +62,4 @@ clean: ## removes what the others made, but never data/
 	rm -rf .venv .make bench/.work tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test check gates format bench soak docs prices lock clean
+.PHONY: help run test check gates format bench soak docs prices proto lock clean

@@ -5,8 +5,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import uvloop
@@ -17,13 +17,15 @@ from foz.assembly.books import has_keys
 from foz.assembly.worker import Place, Worker, run_directory
 from foz.canon.model import Placement
 from foz.config.address import Address
-from foz.config.exposure import check_exposure, check_tls, make_data
+from foz.config.exposure import check_exposure, check_tls, grpc_place, make_data
 from foz.config.greeting import greeting
 from foz.config.settings import Settings
 from foz.gateway.resolve import Snapshot
 from foz.net.clock import SystemClock
-from foz.serve.http.server import bind, bind_shared
+from foz.serve.http.server import InUse, bind, bind_shared
+from foz.serve.reserve import reserve
 from foz.serve.supervisor import READY, Plan, supervise, this_program
+from foz.serve.supervisor import Worker as Keeper
 from foz.telemetry.siblings import Siblings
 
 log = logging.getLogger("foz.launch")
@@ -39,6 +41,8 @@ class Assignment(Struct, frozen=True):
     herald: bool
     """Whether this is the one that says where we listen."""
     run: str
+    grpc: str = ""
+    """Where it listens for gRPC, instead of the sockets."""
 
 
 def serve(settings: Settings, reread: Reread, arguments: Sequence[str]) -> None:
@@ -55,8 +59,10 @@ def serve(settings: Settings, reread: Reread, arguments: Sequence[str]) -> None:
         sockets = tuple(
             bind(address.host, address.port, taken=_taken(settings, address)) for address in settings.server.addresses
         )
-        place = Place(sockets, run, lambda directory: say(settings, sockets, directory))
-        uvloop.run(_work(settings, reread, place))
+        with _held(settings) as held:
+            beside = _beside(settings, held, run, arguments)
+            place = Place(sockets, run, lambda directory: say(settings, sockets, directory), beside=beside)
+            uvloop.run(_work(settings, reread, place))
     else:
         _supervise(settings, run, arguments)
 
@@ -69,12 +75,15 @@ def work(settings: Settings, reread: Reread, assignment: Assignment) -> None:
     sockets = tuple(socket.socket(fileno=number) for number in assignment.sockets)
 
     def ready(directory: Snapshot) -> None:
-        if assignment.herald:
+        if assignment.herald and not assignment.grpc:
             say(settings, sockets, directory)
+        elif assignment.herald:
+            sys.stdout.write(f"gRPC: {assignment.grpc}{'' if settings.server.tls else ', without TLS'}\n")
+            sys.stdout.flush()
         with suppress(OSError):  # the supervisor is gone: the lifeline tells it later
             lifeline.send(READY)
 
-    uvloop.run(_work(settings, reread, Place(sockets, assignment.run, ready, lifeline)))
+    uvloop.run(_work(settings, reread, Place(sockets, assignment.run, ready, lifeline, grpc=assignment.grpc)))
 
 
 def labour(settings: Settings, reread: Reread, lanes: Mapping[Placement, int]) -> None:
@@ -120,9 +129,47 @@ def _supervise(settings: Settings, run: str, arguments: Sequence[str]) -> None:
         drain=settings.limits.drain,
         buried=siblings.bury,
     )
-    status = uvloop.run(supervise(plan))
+    with _held(settings) as held:
+        beside = _plan_of_grpc(settings, held, run, arguments)
+        status = uvloop.run(supervise(plan) if beside is None else supervise(plan, beside))
     if status:
         sys.exit(status)
+
+
+@contextmanager
+def _held(settings: Settings) -> Iterator[Address | None]:
+    """Where gRPC listens, the port held for it; None where it does not. Raises InUse where that was asked for."""
+    place = grpc_place(settings)
+    if place is None:
+        yield None
+        return
+    try:
+        holder = reserve(place.host, place.port)
+    except InUse as error:
+        if "grpc.port" in settings.sources:
+            raise
+        log.warning("%s; gRPC is off, HTTP goes on ([grpc] port chooses another, 0 is off)", error)
+        yield None
+        return
+    with holder:
+        yield place
+
+
+def _beside(settings: Settings, held: Address | None, run: str, arguments: Sequence[str]) -> Keeper | None:
+    plan = _plan_of_grpc(settings, held, run, arguments)
+    return None if plan is None else Keeper(0, plan)
+
+
+def _plan_of_grpc(settings: Settings, held: Address | None, run: str, arguments: Sequence[str]) -> Plan | None:
+    if held is None:
+        return None
+    return Plan(
+        command=(*this_program(arguments), "--run", run, "--grpc", str(held)),
+        sockets=((),),
+        drain=settings.limits.drain,
+        buried=Siblings(run_directory(settings), run, os.getpid()).bury,
+        name="the gRPC process",
+    )
 
 
 def say(settings: Settings, sockets: Sequence[socket.socket], directory: Snapshot) -> None:

@@ -15,7 +15,9 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -47,6 +49,8 @@ from foz.serve.http.house import House, Limits
 from foz.serve.http.responding import Responding
 from foz.serve.http.routes import Table
 from foz.serve.http.server import HttpServer
+from foz.serve.supervisor import Worker as Keeper
+from foz.serve.supervisor import keep_aside
 from foz.skins.openai import RESPONSES
 from foz.store.reader import SqliteReports
 from foz.telemetry.exposition import Exposition
@@ -73,6 +77,27 @@ class Place(Struct, frozen=True):
     """Closes when the supervisor is gone."""
     lanes: Mapping[Placement, int] | None = None
     """How many jobs it works at at once, where that is not what the settings say."""
+    grpc: str = ""
+    """Where it serves gRPC, instead of HTTP and jobs."""
+    beside: Keeper | None = None
+    """The process that serves gRPC, where this one keeps it."""
+
+
+class Front(Protocol):
+    """Where callers come in."""
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        ...
+
+    async def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Takes calls from now on."""
+        ...
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no more, lets what runs finish for so long, then stops it."""
+        ...
 
 
 class Worker:
@@ -91,6 +116,7 @@ class Worker:
         self._discovered: dict[str, list[str]] = {}
         self._retired: list[Outbound] = []
         self._seen = changes.look(settings.watched)
+        self._beside: asyncio.Future[None] | None = None
         self._identities = Identities(self._clock.now, os.urandom)
         self._books = Books(settings, self._clock)
         self._outbound = Outbound(settings, self._watch, self._clock, self._books.keeper)
@@ -118,7 +144,9 @@ class Worker:
             cache=self._books.cache(settings),
         )
         self._siblings = Siblings(run_directory(settings), place.run, os.getpid())
-        self._server = self._make_server(Gateway(self._services))
+        self._labour: Labour | None = None
+        gateway = Gateway(self._services)
+        self._server: Front = self._make_grpc(gateway) if place.grpc else self._make_server(gateway)
 
     def _snapshot(self) -> Snapshot:
         """The directory of the moment: the settings' models, and those that the providers said they have."""
@@ -128,6 +156,19 @@ class Worker:
             if provider in self._outbound.lines:
                 directory = directory.with_discovered(provider, names)
         return directory
+
+    def _make_grpc(self, gateway: Gateway) -> Front:
+        """The library for gRPC is loaded where it is spoken, nowhere else."""
+        make: Callable[..., Front] = import_module("foz.assembly.grpc").grpc_server
+        return make(
+            self._settings,
+            self._place.grpc,
+            gateway=gateway,
+            books=self._books,
+            clock=self._clock,
+            watch=self._watch,
+            identities=self._identities,
+        )
 
     def _make_server(self, gateway: Gateway) -> HttpServer:
         settings = self._settings
@@ -201,14 +242,18 @@ class Worker:
         gc.collect()  # of nothing: the next full one does not wait for a quarter of what was frozen
         gc.set_threshold(10_000, 10, 10)  # cycles of calls that were hung up stay below some MB, at 0.1 % of the time
         duties = [asyncio.ensure_future(duty) for duty in self._duties()]
+        if self._place.beside is not None:
+            self._beside = asyncio.ensure_future(keep_aside(self._place.beside, self._stopping))
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._looked.wait(), FIRST_LOOK)
-            self._labour.workers.start()
+            if self._labour is not None:
+                self._labour.workers.start()
             self._place.ready(self._snapshot())
             await self._stopping.wait()
             drain = self._settings.limits.drain
-            await asyncio.gather(self._server.drain(drain), self._labour.stop(drain))
+            ending = [] if self._labour is None else [self._labour.stop(drain)]
+            await asyncio.gather(self._server.drain(drain), *ending)
         finally:
             await self._close(duties)
 
@@ -220,7 +265,7 @@ class Worker:
             every(LOOK_AGAIN, self._look_around, "the models that providers have are not looked up", self._rest),
             every(changes.SECONDS, self._look_at_files, "changed files of models and credentials are not read", sleep),
             self._books.keep(),
-            *self._labour.duties(),
+            *([] if self._labour is None else self._labour.duties()),
         ]
         if self._place.lifeline is not None:
             duties.append(self._hold_on(self._place.lifeline))
@@ -230,9 +275,12 @@ class Worker:
         """Ends what runs and lets go of everything: each step, whatever the one before came to."""
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self._books.close)
-            last_first.push_async_callback(self._labour.close)
+            if self._labour is not None:
+                last_first.push_async_callback(self._labour.close)
             last_first.push_async_callback(self._outbound.close)
             last_first.push_async_callback(self._write_figures)
+            if self._beside is not None:
+                last_first.push_async_callback(asyncio.wait, (self._beside,))
             for duty in duties:
                 duty.cancel()
             await asyncio.wait(duties)
@@ -271,6 +319,8 @@ class Worker:
 
     def _reload(self) -> None:
         """Providers, models and prices anew, swapped whole; doors and callers' keys from settings need a restart."""
+        if self._place.beside is not None:
+            self._place.beside.reload()
         try:
             settings = self._reread()
             outbound = Outbound(settings, self._watch, self._clock, self._books.keeper)

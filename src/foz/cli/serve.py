@@ -20,9 +20,9 @@ class _NoWorkerCan(click.ClickException):
     exit_code = UNUSABLE
 
 
-def _assignment(worker: str, run: str) -> Assignment:
+def _assignment(worker: str, run: str, grpc: str) -> Assignment:
     lifeline, sockets, herald = worker.split(":")
-    return Assignment(int(lifeline), tuple(map(int, sockets.split(","))), bool(herald), run)
+    return Assignment(int(lifeline), tuple(map(int, filter(None, sockets.split(",")))), bool(herald), run, grpc)
 
 
 def secrets(settings: Settings) -> list[str]:
@@ -35,21 +35,28 @@ def secrets(settings: Settings) -> list[str]:
     return [secret.get_secret_value() for secret in found if secret is not None]
 
 
+def _setting(option: str) -> str:
+    """Which setting an option sets."""
+    section, _, key = option.partition("_")
+    return f"{section}.{key}" if section in {"log", "grpc"} else f"server.{option}"
+
+
 @click.command("serve")
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@click.option("--grpc-port", type=click.IntRange(0, 65535), help="Port for gRPC; 0 is off.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve on the same port.")
 @click.option("--config", type=click.Path(path_type=Path), help="The settings file instead of ./foz.toml.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Least level that is told.")
 @click.option("--worker", hidden=True)
 @click.option("--run", hidden=True)
+@click.option("--grpc", hidden=True)
 def command(**given: object) -> None:
     """Run the gateway."""
     options = {key: value for key, value in given.items() if value is not None}
     config, worker, run = options.pop("config", None), options.pop("worker", None), options.pop("run", None)
-    overrides = {
-        f"log.{key[4:]}" if key.startswith("log_") else f"server.{key}": value for key, value in options.items()
-    }
+    grpc = str(options.pop("grpc", ""))
+    overrides = {_setting(option): value for option, value in options.items()}
 
     def read() -> Settings:
         return load(process_environment(), Path.cwd(), config if isinstance(config, Path) else None, overrides)
@@ -58,7 +65,7 @@ def command(**given: object) -> None:
         settings = read()
         set_up(settings.log.level, Redactor(secrets(settings)), format=settings.log.format)
         if isinstance(worker, str) and isinstance(run, str):
-            work(settings, read, _assignment(worker, run))
+            work(settings, read, _assignment(worker, run, grpc))
         else:
             serve(settings, read, sys.argv[1:])
     except (ConfigError, InUse, StoreError) as error:

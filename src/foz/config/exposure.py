@@ -6,6 +6,7 @@ the data directory is ours alone, and the TLS files are a pair.
 import ssl
 from pathlib import Path
 
+from foz.config.address import Address
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 
@@ -19,12 +20,34 @@ def check_exposure(settings: Settings, *, has_keys: bool) -> None:
     """Refuses to listen beyond this machine while nobody needs a key. `has_keys`: the store holds any."""
     if has_keys or settings.auth.api_key is not None or settings.auth.admin_key is not None:
         return
-    wide = [str(address) for address in settings.server.addresses if not address.loopback]
+    place = grpc_place(settings)
+    every = (*settings.server.addresses, *(() if place is None else (place,)))
+    wide = [str(address) for address in every if not address.loopback]
     if wide:
         raise ConfigError(
             f"refusing to listen on {', '.join(wide)} without a key: whoever reaches it could call every model "
             "at your cost. Set API_KEY, or make a key with `foz keys create`, or listen on 127.0.0.1."
         )
+
+
+def grpc_place(settings: Settings) -> Address | None:
+    """
+    Where gRPC listens; None where it is off. Without TLS that is this machine, unless `[grpc] plaintext` allows more.
+    Raises ConfigError where another address was asked for.
+    """
+    said, host = settings.grpc, settings.grpc.host or settings.server.host
+    if not said.port:
+        return None
+    place = Address(host, said.port)
+    if settings.server.tls or said.plaintext or place.loopback:
+        return place
+    if said.host is not None:
+        raise ConfigError(
+            f"{settings.sources.get('grpc.host', 'settings')}: grpc.host: refusing to serve gRPC on {place} without "
+            "TLS: keys and words would pass in the clear. Set tls_cert and tls_key in [server] (`foz tls init` makes "
+            "a pair), or allow it with plaintext = true in [grpc]."
+        )
+    return Address("::1" if ":" in host else "127.0.0.1", said.port)
 
 
 def make_data(data: Path) -> Path:

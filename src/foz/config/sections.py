@@ -128,6 +128,25 @@ class Server(Section):
         return self.tls_cert is not None
 
 
+class Grpc(Section):
+    """The ModelService over gRPC. TLS is `[server] tls_cert` and `tls_key`."""
+
+    port: Whole = Field(default=50051, ge=0, le=address.MAX_PORT, description="Port to listen on; 0 is off.")
+    host: Host | None = Field(default=None, description="Address to listen on. Default: `[server] host`.")
+    plaintext: bool = Field(
+        default=False, description="Whether it may listen without TLS on an address that other machines can reach."
+    )
+    client_ca: Path | None = Field(
+        default=None,
+        description="Authority of clients' certificates (PEM): with it, each client must show one, beside its key.",
+    )
+    max_streams: Whole = Field(default=1000, ge=1, le=100_000, description="Calls at once on one connection.")
+    keepalive: Seconds = Field(
+        default=60.0, ge=1, description="How long a connection may be silent before it is asked whether it is alive."
+    )
+    idle: Seconds = Field(default=300.0, ge=1, description="How long a connection without calls is kept.")
+
+
 class Limits(Section):
     """How much a caller may send, and how long they may take."""
 
@@ -390,6 +409,7 @@ class Written(Section):
         default=False, description="Every model is the simulated one, and nothing leaves the machine. From `TEST_MODE`."
     )
     server: Server = Server()
+    grpc: Grpc = Grpc()
     limits: Limits = Limits()
     auth: Auth = Auth()
     ledger: Ledger = Ledger()

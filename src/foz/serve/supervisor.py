@@ -40,6 +40,8 @@ class Plan(Struct, frozen=True):
     drain: float
     buried: Callable[[int], None]
     """Told the process id of a worker that has died, before its successor starts."""
+    name: str = ""
+    """What its only worker is called, where that is not a number."""
 
 
 class Worker:
@@ -47,6 +49,7 @@ class Worker:
 
     def __init__(self, number: int, plan: Plan) -> None:
         self.number = number
+        self.name = plan.name or f"worker {number}"
         self.was_ready = False
         """Whether any process of this place has served."""
         self._plan = plan
@@ -71,7 +74,7 @@ class Worker:
                 return UNUSABLE
             if loop.time() - began > SHORT_LIFE:
                 self._pause = SHORTEST_PAUSE
-            log.error("worker %d ended with code %s; starting another in %.1f s", self.number, code, self._pause)
+            log.error("%s ended with code %s; starting another in %.1f s", self.name, code, self._pause)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), self._pause)
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -94,7 +97,7 @@ class Worker:
                 try:
                     process = self._process = await self._start(theirs)
                 except OSError as error:
-                    log.error("worker %d cannot be started: %s", self.number, error)  # noqa: TRY400 - it says all
+                    log.error("%s cannot be started: %s", self.name, error)  # noqa: TRY400 - it says all
                     return None
             hearing = asyncio.ensure_future(self._hear(ours))
             ending, asking = asyncio.ensure_future(process.wait()), asyncio.ensure_future(stopping.wait())
@@ -110,7 +113,7 @@ class Worker:
         try:
             self._plan.buried(process.pid)
         except OSError as error:
-            log.warning("the figures of worker %d, which has died, are not kept: %s", self.number, error)
+            log.warning("the figures of %s, which has died, are not kept: %s", self.name, error)
         return code
 
     async def _hear(self, lifeline: socket.socket) -> None:
@@ -143,26 +146,39 @@ class Worker:
         try:
             await asyncio.wait_for(process.wait(), seconds)
         except TimeoutError:
-            log.error("worker %d did not stop within %g seconds; killing it", self.number, seconds)  # noqa: TRY400 - it says all
+            log.error("%s did not stop within %g seconds; killing it", self.name, seconds)  # noqa: TRY400 - it says all
             with suppress(ProcessLookupError):
                 process.kill()
 
 
-async def supervise(plan: Plan) -> int:
-    """Runs until SIGTERM or SIGINT: 0; or until a worker has found that none can ever serve: UNUSABLE."""
+async def supervise(plan: Plan, *beside: Plan) -> int:
+    """
+    Runs until SIGTERM or SIGINT: 0; or until a worker has found that none can ever serve: UNUSABLE. The plans beside
+    it are kept too; if one of theirs can never serve, the others go on.
+    """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     workers = [Worker(number, plan) for number in range(len(plan.sockets))]
-    loop.add_signal_handler(signal.SIGHUP, _pass_on, workers)
+    others = [Worker(0, other) for other in beside]
+    loop.add_signal_handler(signal.SIGHUP, _pass_on, (*workers, *others))
 
     async def keep(worker: Worker) -> int:
         status = await worker.keep(stopping)
         stopping.set()
         return status
 
-    return max(await asyncio.gather(*map(keep, workers)))
+    aside = [asyncio.ensure_future(keep_aside(other, stopping)) for other in others]
+    status = max(await asyncio.gather(*map(keep, workers)))
+    await asyncio.gather(*aside)
+    return status
+
+
+async def keep_aside(worker: Worker, stopping: asyncio.Event) -> None:
+    """Keeps one whose end is not the others'."""
+    if await worker.keep(stopping) == UNUSABLE:
+        log.error("%s cannot serve, see above; the rest goes on without it", worker.name)
 
 
 def _pass_on(workers: Sequence[Worker]) -> None:

@@ -50,10 +50,10 @@ def wait_until(is_so: Callable[[], bool], what: str, within: float = 10.0) -> No
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a child sees: a path, a language, where this very `foz` lies, and what the test says."""
+    """What a child sees: a path, a language, where this very `foz` lies, no gRPC unless the test says so."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}  # noqa: TID251 - a child's environment is made of ours
     source = str(Path(foz.__file__).parents[1])
-    return {**kept, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", **(extra or {})}
+    return {**kept, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", "FOZ_GRPC_PORT": "0", **(extra or {})}
 
 
 class Child:
@@ -226,21 +226,25 @@ def start_gateway(
     config: str | None = None,
     environment: Mapping[str, str] | None = None,
     port: int | None = None,
+    grpc_port: int = 0,
     within: float = READY_WITHIN,
 ) -> Served:
     """
-    `foz serve` on a free port, ready: `GET /ready` answers 200. `config` is written as the folder's `foz.toml`.
-    Started again in the same folder (and on the same port) it finds its data.
+    `foz serve` on a free port, ready: `GET /ready` answers 200; with a `grpc_port` it listens there too.
+    `config` is written as the folder's `foz.toml`. Started again in the same folder (and on the same port) it finds
+    its data.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if config is not None:
         (folder / "foz.toml").write_text(config)
     port = port or free_port()
-    settings = {"FOZ_DATA": str(folder / "data"), "HOME": str(folder), "FOZ_GRPC_PORT": str(free_port())}
+    settings = {"FOZ_DATA": str(folder / "data"), "HOME": str(folder), "FOZ_GRPC_PORT": str(grpc_port)}
     command = (sys.executable, "-m", "foz", "serve", "--port", str(port), *arguments)
     gateway = Served(command, folder, port, {**settings, **(environment or {})})
     try:
         gateway.wait_for(lambda: answers(gateway.port, "/ready"), "GET /ready to answer 200", within)
+        if grpc_port:
+            gateway.wait_for(lambda: "gRPC: " in gateway.stdout, "gRPC to listen", within)
     except BaseException:
         gateway.stop()
         raise

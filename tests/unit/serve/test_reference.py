@@ -17,6 +17,7 @@ from foz.ports.skin import OPERATIONS, Route
 from foz.serve.http.desk import Desk
 from foz.serve.http.reference import Tree, document
 from foz.serve.http.routes import Table
+from foz.skins.model_grpc.skin import ModelGrpcSkin
 
 OWN = {"openapi": "3.1.0", "info": {"title": "Foz", "version": "1"}, "paths": {}}
 
@@ -39,7 +40,7 @@ def _answer(route: Route) -> dict[str, Any]:
 
 
 def test_every_skin_is_a_face() -> None:
-    """Each class of `foz.skins` whose name ends in Skin is one of the faces of a process."""
+    """Each class of `foz.skins` whose name ends in Skin is a face of the process, or gRPC's, without a route."""
     kinds = {
         kind
         for module in pkgutil.walk_packages(foz.skins.__path__, "foz.skins.")
@@ -47,7 +48,8 @@ def test_every_skin_is_a_face() -> None:
         if name.endswith("Skin") and getattr(kind, "__module__", "") == module.name
     }
 
-    assert kinds == {type(face.skin) for face in FACES}
+    assert kinds == {type(face.skin) for face in FACES} | {ModelGrpcSkin}
+    assert ModelGrpcSkin.routes == ()
 
 
 def test_the_document_is_valid_openapi() -> None:

@@ -1,0 +1,52 @@
+"""The door for gRPC of a process: the same core, keys, ledger and limits as an HTTP worker's."""
+
+from foz.assembly.books import Books
+from foz.canon.identity import Identities
+from foz.config.settings import Settings
+from foz.gateway.pipeline import Gateway
+from foz.ports.clock import Clock
+from foz.ports.watch import Watch
+from foz.serve.grpc.calls import House
+from foz.serve.grpc.server import GrpcServer, Manner
+from foz.serve.http.desk import Desk
+from foz.serve.http.guard import Guard
+from foz.skins.model_grpc.skin import ModelGrpcSkin
+from foz.store.reader import SqliteReports
+
+
+def grpc_server(
+    settings: Settings,
+    place: str,
+    *,
+    gateway: Gateway,
+    books: Books,
+    clock: Clock,
+    watch: Watch,
+    identities: Identities,
+) -> GrpcServer:
+    """Listens at `place` once it is told to."""
+    limits, said, server = settings.limits, settings.grpc, settings.server
+    house = House(
+        desk=Desk(gateway, SqliteReports(settings.data), books.content, clock, books.files),
+        guard=Guard(books.keys, frozenset(settings.auth.open_skins)),
+        watch=watch,
+        identities=identities,
+        skin=ModelGrpcSkin(),
+        write_timeout=limits.write_timeout,
+        body_timeout=limits.body_timeout,
+    )
+    manner = Manner(
+        place=place,
+        max_message=limits.max_body,
+        max_metadata=limits.max_header,
+        max_calls=limits.max_connections,
+        max_streams=said.max_streams,
+        max_connections=limits.max_connections,
+        header_timeout=limits.header_timeout,
+        idle=said.idle,
+        keepalive=said.keepalive,
+        cert=server.tls_cert,
+        key=server.tls_key,
+        client_ca=said.client_ca,
+    )
+    return GrpcServer(house, manner)

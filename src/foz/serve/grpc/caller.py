@@ -1,0 +1,162 @@
+"""
+The way back of one call. Implement `ports.caller.Caller`.
+
+A stream's messages wait in a queue of their own while gRPC's flow control lets nothing through; who feeds it is paused
+while too much waits. A caller who takes nothing for too long is left.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from math import inf
+
+from foz.ports.codec import ServerCodec
+from foz.ports.upstream import UpstreamAnswer
+from foz.ports.watch import Watch
+from foz.wire.protobuf import frames
+
+Metadata = tuple[tuple[str, str], ...]
+
+MUCH = 64 * 1024
+"""Bytes that may wait before who feeds is paused."""
+
+
+class WholeCaller:
+    """Keeps a whole answer until it is returned."""
+
+    __slots__ = ("body", "noted")
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.noted: Metadata = ()
+
+    def whole(self, body: bytes) -> None:
+        """A whole answer."""
+        self.body = body
+
+    def waits(self, codec: ServerCodec) -> None:
+        """There is no stream to wait for."""
+
+    def start(self) -> None:
+        """As `waits`."""
+
+    def write(self, piece: bytes) -> None:
+        """A piece of it, which nobody asks for."""
+        self.body += piece
+
+    def end(self, last: bytes) -> None:
+        """As `write`."""
+        self.body += last
+
+    def abort(self) -> None:
+        """Nothing was sent."""
+
+    def note(self, name: bytes, value: bytes) -> None:
+        """Metadata of the answer."""
+        self.noted = (*self.noted, (name.decode("ascii"), value.decode("latin-1")))
+
+    def feed_from(self, answer: UpstreamAnswer | None) -> None:
+        """Whole answers wait for nobody."""
+
+
+class StreamCaller:
+    """Writes messages as fast as they are taken. Also `ports.watch.Waiting`: each message is taken in time."""
+
+    __slots__ = ("_feeder", "_loop", "_patience", "_paused", "_queue", "_size", "_task", "_watch", "_write", "_writer",
+                 "deadline", "noted")  # fmt: skip
+
+    def __init__(
+        self,
+        write: Callable[[bytes], Awaitable[None]],
+        loop: asyncio.AbstractEventLoop,
+        task: "asyncio.Task[object]",
+        watch: Watch,
+        patience: float,
+    ) -> None:
+        self._write = write
+        self._loop = loop
+        self._task = task
+        self._watch = watch
+        self._patience = patience
+        self._queue: deque[bytes] = deque()
+        self._size = 0
+        self._paused = False
+        self._feeder: UpstreamAnswer | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self.deadline = inf
+        self.noted: Metadata = ()
+
+    def whole(self, body: bytes) -> None:
+        """An answer that came at once: its only message."""
+        self._put(body)
+
+    def waits(self, codec: ServerCodec) -> None:
+        """The connection's own keep-alive is enough."""
+
+    def start(self) -> None:
+        """A streamed answer begins."""
+
+    def write(self, piece: bytes) -> None:
+        """Some of its messages."""
+        for message in frames(piece):
+            self._put(message)
+
+    def end(self, last: bytes) -> None:
+        """The last ones."""
+        self.write(last)
+
+    def abort(self) -> None:
+        """The status says it."""
+
+    def note(self, name: bytes, value: bytes) -> None:
+        """Metadata of the answer."""
+        self.noted = (*self.noted, (name.decode("ascii"), value.decode("latin-1")))
+
+    def feed_from(self, answer: UpstreamAnswer | None) -> None:
+        """Whom to pause while the caller does not keep up."""
+        self._feeder = answer
+        if answer is not None and self._paused:
+            answer.pause()
+
+    def _put(self, message: bytes) -> None:
+        self._queue.append(message)
+        self._size += len(message)
+        if self._writer is None:
+            self._writer = asyncio.Task(self._run(), loop=self._loop, name="writer")
+        if self._size > MUCH and not self._paused:
+            self._paused = True
+            if self._feeder is not None:
+                self._feeder.pause()
+
+    async def _run(self) -> None:
+        queue, write, watch = self._queue, self._write, self._watch
+        while queue:
+            message = queue[0]
+            self.deadline = watch.now + self._patience
+            await write(message)
+            queue.popleft()
+            self._size -= len(message)
+            if self._paused and self._size <= MUCH // 2:
+                self._paused = False
+                if self._feeder is not None:
+                    self._feeder.resume()
+        self.deadline = inf
+        self._writer = None
+
+    async def flush(self) -> None:
+        """Everything has been taken."""
+        while self._writer is not None:
+            await self._writer
+
+    async def close(self) -> None:
+        """Writes no more."""
+        writer, self._writer, self.deadline = self._writer, None, inf
+        self._queue.clear()
+        if writer is not None:
+            writer.cancel()
+            await asyncio.wait((writer,))
+
+    def expired(self) -> None:
+        """The caller takes nothing."""
+        self.deadline = inf
+        self._task.cancel()
