@@ -288,6 +288,7 @@ def test_seed_000_what_the_modes_have(house: House) -> None:
         assert (mode["available"], mode["reason"], mode["reasoning"]) == (True, None, True)
         assert mode["models"][0] == "nemotron"
         assert "simple" in mode["models"]
+        assert not [name for name in mode["models"] if "embed" in name]
         assert mode["queue_depth"] >= 0
 
 

@@ -18,9 +18,10 @@ from starlette.responses import Response, StreamingResponse
 from foz.canon.fault import Fault, NoRoute
 from foz.canon.identity import text
 from foz.canon.job import START, Job, JobState, Mark, Piece
-from foz.canon.model import Capability, Model, Placement
+from foz.canon.model import Capability, Model, Placement, Target
 from foz.canon.principal import Principal
 from foz.canon.request import Ask, Mode, Operation
+from foz.gateway.completing import can_do
 from foz.gateway.pipeline import Gateway
 from foz.jobs.following import Told
 from foz.jobs.intake import Jobs
@@ -199,6 +200,11 @@ def _device(found: Sequence[Device]) -> schema.Device | None:
     return schema.Device(names, len(found), total, free)
 
 
+def _answers(target: Target) -> bool:
+    """Whether it is one to chat with, as far as is known."""
+    return not target.barred and can_do(target.profile.operations, Operation.CHAT)
+
+
 class _Modes:
     """What one caller can ask in each mode."""
 
@@ -224,7 +230,7 @@ class _Modes:
         names = [
             model.name
             for model in (*usual, *self._models)
-            if any(target.placement is place and not target.barred for target in model.targets)
+            if any(target.placement is place and _answers(target) for target in model.targets)
         ]
         return list(dict.fromkeys(names))[:MOST_MODELS]
 
