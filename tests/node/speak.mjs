@@ -4,6 +4,7 @@ import { VERSION } from 'openai/version';
 import * as chat from './chat.mjs';
 import * as faults from './faults.mjs';
 import * as others from './others.mjs';
+import * as responses from './responses.mjs';
 import * as tools from './tools.mjs';
 import { Site } from './site.mjs';
 
@@ -20,7 +21,7 @@ async function wrong(check) {
   return '';
 }
 
-const checks = Object.entries({ chat, faults, others, tools }).flatMap(([part, exported]) =>
+const checks = Object.entries({ chat, faults, others, responses, tools }).flatMap(([part, exported]) =>
   Object.entries(exported)
     .filter(([name]) => name.startsWith('check'))
     .map(([name, check]) => [`${part}.${name}`, check]),

@@ -15,10 +15,10 @@ from typing import Any
 
 import openai
 
-from tests.e2e.sdk import at_once, chat, faults, forms, others, tools
+from tests.e2e.sdk import at_once, chat, faults, forms, others, responses, tools
 from tests.e2e.sdk.site import Site
 
-PARTS = (faults, chat, tools, forms, others, at_once)
+PARTS = (faults, responses, chat, tools, forms, others, at_once)
 """Those that wait come first: the others run meanwhile."""
 AT_ONCE = 4
 
