@@ -23,8 +23,9 @@ from foz.canon.usage import Usage
 from foz.dialects.openai.speech import SPEECH
 from foz.gateway.pipeline import Gateway
 from foz.gateway.services import Policy, Services
+from foz.ports.codec import Speech
 from foz.ports.line import Line
-from foz.ports.skin import Visit
+from foz.ports.skin import Skin, Visit
 from foz.ports.turn import Turn
 from foz.skins.openai import OpenAISkin
 from foz.testing.cache import MemoryCache
@@ -38,7 +39,7 @@ T = TypeVar("T")
 PUBLIC = "public"
 UP = Target("one", "up-1")
 WHO = Principal("somebody")
-SKIN = OpenAISkin()
+SKIN: Skin = OpenAISkin()
 HELLO = {"model": PUBLIC, "messages": [{"role": "user", "content": "Where do rivers end?"}]}
 STREAMED = {**HELLO, "stream": True}
 
@@ -231,8 +232,11 @@ class Core:
         dice: Callable[[], float] = lambda: 0.5,
         width: int | None = None,
         cache_ttl: float | None = None,
+        skin: Skin = SKIN,
+        speech: Mapping[Operation, Speech] = SPEECH,
     ) -> None:
         self.journal: list[str] = []
+        self.skin = skin
         self.clock = StillClock()
         self.ledger = JournaledLedger(self.journal)
         self.meters = CountingMeters()
@@ -247,7 +251,7 @@ class Core:
         self.caller = JournaledCaller(self.journal, width)
         self.services = Services(
             directory=OneModel(
-                targets, {name: Line(upstream, SPEECH) for name, upstream in self.upstreams.items()}, cache_ttl
+                targets, {name: Line(upstream, speech) for name, upstream in self.upstreams.items()}, cache_ttl
             ),
             ledger=self.ledger,
             book=self.book,
@@ -280,9 +284,10 @@ class Core:
     def turn(self, asked: bytes, operation: Operation = Operation.CHAT, principal: Principal = WHO) -> Turn:
         """One request."""
         id = self._identities.new()
-        route = next(route for route in SKIN.routes if route.action == operation.value)
+        skin = self.skin
+        route = next(route for route in skin.routes if route.action == operation.value)
         visit = Visit(route, Call(route.method, route.path, body=asked), "request-1")
-        return Turn(SKIN, operation, SKIN.codec(visit), asked, (), principal, NOBODY, "request-1", id)
+        return Turn(skin, operation, skin.codec(visit), asked, (), principal, NOBODY, "request-1", id)
 
     async def serve(self, asked: object = HELLO, operation: Operation = Operation.CHAT) -> Fault | None:
         """One request, to its end; gives the fault that the door would have to tell."""

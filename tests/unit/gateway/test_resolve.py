@@ -264,3 +264,24 @@ def test_a_hostile_name_costs_little() -> None:
     likeness.closest(asked)
 
     assert time.process_time() - began < 0.05
+
+
+def test_a_tag_that_means_none_need_not_be_said() -> None:
+    """Where `:latest` means no tag, a model without one answers to both names; one that is called so stays itself."""
+    models = (_model("gpt", Target("groq", "g")), _model("llama:latest", Target("groq", "l")))
+    twins = (_model("x", Target("groq", "bare")), _model("x:latest", Target("groq", "tagged")))
+    sources = {"ollama": lambda name, listed: f"{name}:latest" if f"{name}:latest" in listed else None}
+    listing = Listing((*models, *twins), sources=sources, tagged=frozenset({"ollama"}))
+    snapshot = Snapshot(listing, LINES, _cast).with_discovered("ollama", ["own:latest"])
+
+    def found(name: str, source: str = "ollama") -> str | None:
+        model = snapshot.find(name, source)
+        return None if model is None else model.targets[0].name
+
+    assert (found("gpt:latest"), found("gpt"), found("gpt:8b")) == ("groq/g", "groq/g", None)
+    assert (found("llama"), found("llama:latest")) == ("groq/l", "groq/l")
+    assert (found("x"), found("x:latest")) == ("groq/bare", "groq/tagged")
+    assert (found("own"), found("own:latest")) == ("ollama/own:latest", "ollama/own:latest")
+    assert found("openai/gpt-4o:latest") == "openai/gpt-4o"
+    assert found("ollama/new:latest") == "ollama/new:latest"
+    assert found("gpt:latest", "") is None

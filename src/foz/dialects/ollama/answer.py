@@ -36,7 +36,7 @@ from foz.dialects.ollama.frames import BROKEN, DIALECT, garbled
 
 NULL = b"null"
 REASONS: dict[str, Reason] = {"stop": "stop", "length": "length"}
-_DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 _HEAD = frozenset({"remote_model", "remote_host"})
 """What every line repeats of a model that another server runs."""
 _KNOWN = _HEAD | frozenset(schema.Chunk.__struct_fields__)
@@ -71,7 +71,7 @@ def usage_of(counted: schema.Counted) -> Usage | None:
 
 def durations_of(counted: schema.Counted) -> dict[str, Raw]:
     """How long it took, in nanoseconds, by Ollama's names."""
-    found = {name: getattr(counted, name) for name in _DURATIONS}
+    found = {name: getattr(counted, name) for name in DURATIONS}
     return {name: Raw(b"%d" % value) for name, value in found.items() if value is not None}
 
 

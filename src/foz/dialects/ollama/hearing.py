@@ -7,7 +7,6 @@ A prompt (`/api/generate`) is one turn of a user, with its system message and it
 `suffix`: then it is a text to continue, and what such a text has no place for stays Ollama's own.
 """
 
-import math
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
@@ -101,7 +100,7 @@ class Options:
             found = msgspec.json.decode(self._said[name], type=int | float)
         except BROKEN:
             raise wrong(f"options.{name}", f"expected {kind}") from None
-        if abs(found) >= 2**63 or not math.isfinite(found):
+        if not -(2**63) <= found < 2**63:
             raise wrong(f"options.{name}", "it is out of range")
         return found
 

@@ -32,6 +32,7 @@ from foz.canon.fault import Garbled
 from foz.canon.request import Request, Vendor
 from foz.canon.response import Choice, EmbedResponse, Response
 from foz.canon.usage import Timing, Usage
+from foz.dialects.ollama.answer import DURATIONS
 from foz.dialects.ollama.frames import DIALECT
 from foz.wire import json, ndjson
 
@@ -59,7 +60,7 @@ def _likely(tokens: Iterable[TokenLogprob]) -> list[Wire]:
         {
             "token": it.token,
             "logprob": it.logprob,
-            "bytes": list(it.token.encode("utf-8", "replace") if it.bytes is None else it.bytes),
+            **({} if it.bytes is None else {"bytes": list(it.bytes)}),
             **({"top_logprobs": _likely(it.top)} if it.top else {}),
         }
         for it in tokens
@@ -80,17 +81,17 @@ def say_calls(calls: Iterable[ToolCall], reason: Reason | None) -> list[Wire]:
 
 
 def say_took(usage: Usage | None, timing: Timing | None, vendor: Mapping[str, Raw]) -> Wire:
-    """Counts and nanoseconds."""
-    counted = usage or Usage()
-    said: Wire = {}
-    if timing is not None:
+    """Counts and nanoseconds; nothing where nothing was counted: a count that is missing beside others is zero."""
+    if usage is None:
+        return dict(vendor)
+    said: Wire = {"prompt_eval_count": usage.input, "eval_count": usage.output}
+    if timing is not None and not any(name in vendor for name in DURATIONS):
         first = timing.first or 0
         said |= {
             "total_duration": timing.total,
             "prompt_eval_duration": first,
             "eval_duration": max(timing.total - first, 1),
         }
-    said |= {"prompt_eval_count": counted.input, "eval_count": counted.output}
     return {**{name: value for name, value in said.items() if value}, **vendor}
 
 
@@ -115,7 +116,7 @@ class Teller:
         self._calls: dict[int, tuple[str, str, list[str]]] = {}
         self._reason: Reason | None = None
         self._detail: str | None = None
-        self._measured = Measured(Usage())
+        self._measured: Measured | None = None
         self._timing: Timing | None = None
 
     def feed(self, event: Event) -> bytes:
@@ -174,7 +175,8 @@ class Teller:
 
     def close(self) -> bytes:
         """The line that says that it is done."""
-        told = say_took(self._measured.usage, self._timing, _bag(self._measured.vendor))
+        measured = self._measured
+        told = {} if measured is None else say_took(measured.usage, self._timing, _bag(measured.vendor))
         ended = _ended(self._reason, self._detail)
         return self._said({**self._words("", {}), "done": True, "done_reason": ended, **told})
 

@@ -30,6 +30,8 @@ LINES: Headers = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
+WAITING = b" "
+"""White space before the first line: JSON begins after it, to every reader, and an empty line would be none to some."""
 CHAT, GENERATE, EMBED, EMBEDDINGS = "/api/chat", "/api/generate", "/api/embed", "/api/embeddings"
 _STREAMED = (
     "Without `stream`, or with `true`, the answer comes in lines of JSON, the last of which has `done`. Durations are "
@@ -53,6 +55,7 @@ ROUTES: tuple[Route, ...] = (
         answer=examples.CHATTED,
         accepts=ACCEPTS,
         stream=LINES,
+        waiting=WAITING,
     ),
     Route(
         "POST",
@@ -69,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
         answer=examples.GENERATED,
         accepts=ACCEPTS,
         stream=LINES,
+        waiting=WAITING,
     ),
     Route(
         "POST",
