@@ -1,6 +1,7 @@
 """The Responses API: items, streams, tools over turns, thinking, forms, what is kept, the background, faults."""
 
 import json
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -359,7 +360,7 @@ def check_bad_requests(site: Site) -> None:
         ("background", {"background": True, "store": False}),
     ):
         asked: dict[str, Any] = {"model": site.model, "input": ASK, **options}
-        error = raised(openai.BadRequestError, lambda asked=asked: site.client().responses.create(**asked))
+        error = raised(openai.BadRequestError, partial(site.client().responses.create, **asked))
         assert error.param.startswith(field)
         assert error.type == "invalid_request_error"
     wrong = site.client(api_key="wrong")
