@@ -296,6 +296,26 @@ def test_auto_leaves_a_gpu_lane_where_nobody_works(ground: Ground) -> None:
     play(ground, story)
 
 
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.GPU])
+def test_an_auto_job_does_not_wait_for_workers_that_are_gone(ground: Ground, mode: Mode) -> None:
+    """Once nobody works in the gpu lane any more, who works in the api lane ends its auto jobs; gpu jobs wait."""
+
+    async def story(_: Ground, side: Side) -> None:
+        one = Office(side, [Down("gone")], [Scripted(*STREAM)], LIMITS, 5.0)
+        one.workers = Workers(one.house, {API: 4})
+        one.workers.start()
+        job = await one.submit(mode=mode)
+        while not (await side.queue.lane(API)).workers:
+            await one.clock.sleep(0.05)
+        await sweep(side.store, side.queue, one.clock.now() + UNPUBLISHED)
+        found = job if mode is Mode.GPU else await one.over(job)
+        assert (found.lane, found.served) == ((GPU, None) if mode is Mode.GPU else (API, API))
+        await one.close()
+        assert bool(one.core.upstreams["ours"].calls) is (mode is Mode.AUTO)
+
+    play(ground, story)
+
+
 def test_a_job_that_finds_others_waiting_is_published_once(ground: Ground) -> None:
     """What comes to a lane in which jobs wait is not overdue for waiting there: a backlog's ids are not doubled."""
 

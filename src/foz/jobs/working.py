@@ -16,6 +16,7 @@ from msgspec import Struct
 from foz.canon.fault import Bug, Draining, Fault
 from foz.canon.job import Job, JobEnd, JobState
 from foz.canon.model import Placement
+from foz.canon.request import Mode
 from foz.gateway.pipeline import Gateway
 from foz.jobs.lanes import Again, Failed, Limits, fate, spent, worn
 from foz.jobs.order import turn_of
@@ -246,9 +247,22 @@ class Workers:
 
 
 async def sweep(store: JobStore, queue: JobQueue, now: int, most: int = 1_000) -> int:
-    """Publishes again what waits for too long or was left by those who held it. How many jobs."""
+    """
+    Publishes again what waits for too long or was left by those who held it. How many jobs. Where nobody works in the
+    gpu lane any more, who works in the api lane takes the `auto` ones: if the gpu answers, it does; else they go over.
+    """
     jobs = await store.overdue(now, most)
+    left = any(map(_movable, jobs)) and await _left(queue)
     for job in jobs:
-        await queue.publish(job.lane, job.id)
+        await queue.publish(Placement.API if left and _movable(job) else job.lane, job.id)
         await store.published(job.id, now)
     return len(jobs)
+
+
+def _movable(job: Job) -> bool:
+    return job.mode is Mode.AUTO and job.lane is Placement.GPU
+
+
+async def _left(queue: JobQueue) -> bool:
+    """Whether nobody works in the gpu lane, and somebody does in the api lane."""
+    return (await queue.lane(Placement.GPU)).workers == 0 and bool((await queue.lane(Placement.API)).workers)
