@@ -22,16 +22,18 @@ from foz.store.posting import MOST, Posting
 SWEEP_SECONDS = 1.0
 POST_SECONDS = 1.0
 FORGET_SECONDS = 600.0
-TOGETHER = 0.01
-"""Seconds for which a record waits for others that travel with it."""
+EACH, MOST_TOGETHER = 0.002, 0.04
+"""Seconds for which a record waits for those of the jobs that are at work beside it: for each, and at most."""
 
 
 class Postman:
     """Carries the settled entries of jobs from this process' ledger, or to it."""
 
-    def __init__(self, posting: Posting, post: Post) -> None:
+    def __init__(self, posting: Posting, post: Post, busy: Callable[[], int]) -> None:
+        """`busy` says how many jobs are at work here."""
         self._posting = posting
         self._post = post
+        self._busy = busy
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None
 
@@ -44,7 +46,7 @@ class Postman:
 
     async def _send(self) -> None:
         async with self._turn:
-            await asyncio.sleep(TOGETHER)
+            await asyncio.sleep(min(EACH * self._busy(), MOST_TOGETHER))
             self._next = None
             full = True
             while full:
@@ -87,7 +89,9 @@ class Labour:
         rules = settings.jobs
         self._kept = kept(settings, books, numbers)
         self._clock = clock
-        self._postman = None if self._kept.post is None else Postman(books.posting, self._kept.post)
+        self._postman = (
+            None if self._kept.post is None else Postman(books.posting, self._kept.post, lambda: self.workers.busy)
+        )
         self._receives = receives
         self._house = House(
             gateway=gateway,

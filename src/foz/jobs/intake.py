@@ -35,6 +35,8 @@ LONGEST_KEY = 255
 HELD = 60_000
 """Milliseconds for which a job that only asks for its key is kept from those who work."""
 COUNT_SECONDS = 0.2
+MOST_FRESH = 4_096
+"""Jobs that were accepted here last, as they were then."""
 
 
 class _Count(Struct):
@@ -55,6 +57,7 @@ class Jobs:
         self._house = house
         self._workers = workers
         self._counts = {place: _Count() for place in Placement}
+        self._fresh: dict[bytes, Job] = {}
 
     async def submit(self, turn: Turn, visit: Visit) -> Job:
         """Accepts a request as a job, or gives the one that its key stands for. Raises what stands against it."""
@@ -88,6 +91,9 @@ class Jobs:
         count.waiting += 1
         if count.found:  # it may wait for long: it is not to be published twice for that
             await house.store.published(job.id, job.at)
+        self._fresh[job.id] = job
+        if len(self._fresh) > MOST_FRESH:
+            del self._fresh[next(iter(self._fresh))]
         return job
 
     def _place(
@@ -168,6 +174,14 @@ class Jobs:
             raise _unknown(id)
         return found
 
+    def fresh(self, principal: Principal, id: str, skin: str) -> Job | None:
+        """One's own job as it was accepted here a moment ago: for who waits for its end, and need not look first."""
+        try:
+            found = self._fresh.get(parse(id))
+        except ValueError:
+            return None
+        return found if found is not None and found.principal.id == principal.id and found.skin == skin else None
+
     async def waited(self, job: Job, seconds: float, *, end: bool = False) -> tuple[Job, bytes]:
         """
         The same again, once its state is not what it is here, or it has its end if that is waited for, or so many
@@ -179,6 +193,8 @@ class Jobs:
             await self._house.store.wait(job, Mark(job.epoch, sys.maxsize), last - clock(), end=end)
             found = await self.told(job.principal, text(job.id), job.skin)
             job = found[0]
+            if job.over:
+                self._fresh.pop(job.id, None)
             if job.over or not end or clock() >= last:
                 return found
 

@@ -178,8 +178,12 @@ class RabbitQueue:
 
     async def _send(self, exchange: str | None, key: str, id: bytes, seconds: float | None = None) -> None:
         expires = None if seconds is None else str(int(seconds * 1000))
+        said = text(id)
         about = spec.Basic.Properties(
-            content_type="text/plain", delivery_mode=DeliveryMode.PERSISTENT.value, expiration=expires
+            content_type="text/plain",
+            delivery_mode=DeliveryMode.PERSISTENT.value,
+            expiration=expires,
+            message_id=said,
         )
         desk: _Desk | None = None
         try:
@@ -187,7 +191,7 @@ class RabbitQueue:
                 desk = await self._open_desk()
                 await desk.wire.unblocked(self._deadline)
                 await desk.confirmed.basic_publish(
-                    text(id).encode(),
+                    said.encode(),
                     exchange=exchange or "",
                     routing_key=key,
                     properties=about,

@@ -14,7 +14,12 @@ async def shown(showing: Showing, jobs: Jobs | None, services: Services, princip
     look = showing.look(visit.call)
     if jobs is None:
         raise NotFound("No jobs are kept here.", field="job_id")
-    found = await jobs.told(principal, visit.rest[0], visit.route.skin)
-    if look.seconds and not found[0].over:
-        found = await while_here(services, jobs.waited(found[0], look.seconds, end=look.end)) or found
-    return showing.say(*found)
+    id, skin = visit.rest[0], visit.route.skin
+    job = jobs.fresh(principal, id, skin) if look.seconds and look.end else None
+    if job is None:
+        found = await jobs.told(principal, id, skin)
+        if not look.seconds or found[0].over:
+            return showing.say(*found)
+        job = found[0]
+    waited = await while_here(services, jobs.waited(job, look.seconds, end=look.end))
+    return showing.say(*(waited or await jobs.told(principal, id, skin)))
