@@ -15,6 +15,7 @@ keep_alive = "50ms"
 CHAT = "/v1/chat/completions"
 WAITING = {
     CHAT: b": waiting\n\n",
+    "/v1/responses": b": waiting\n\n",
     "/v1/messages": b'event: ping\ndata: {"type":"ping"}\n\n',
     "/api/chat": b" ",
 }
@@ -29,7 +30,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def asked(gateway: Served, path: str, *, stream: bool = True, **simulate: str) -> RawConnection:
-    body = {"model": "m", "stream": stream, "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
+    said = [{"role": "user", "content": "hello"}]
+    about = {"input": said} if path == "/v1/responses" else {"messages": said, "max_tokens": 50}
+    body = {"model": "m", "stream": stream, **about}
     headers = tuple((f"x-simulate-{name}".encode(), value.encode()) for name, value in simulate.items())
     connection = gateway.connect()
     connection.send(request("POST", path, msgspec.json.encode(body), headers))

@@ -98,9 +98,10 @@ def test_a_model_that_is_not_there_is_openais_404() -> None:
 
 
 def test_every_operation_has_its_route_and_codec() -> None:
-    """The five routes name each action once; each operation's codec reads its route's own example."""
+    """The routes are OpenAI's paths; each operation's codec reads its route's own example."""
     assert [(route.method, route.path) for route in SKIN.routes] == [
         ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/responses"),
         ("POST", "/v1/completions"),
         ("POST", "/v1/embeddings"),
         ("GET", "/v1/models"),

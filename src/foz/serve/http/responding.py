@@ -282,8 +282,11 @@ class _Holding:
         self.last = body
 
     def waits(self, codec: ServerCodec) -> None:
-        """A stream is asked for and nothing of it is here yet."""
-        self._to.waits(codec)
+        """
+        A stream is asked for and nothing of it is here yet. A fault is told by who has told nothing: what an attempt
+        said before it failed has reached nobody.
+        """
+        self._to.waits(ResponsesServer())
 
     def start(self) -> None:
         """A streamed answer begins."""
