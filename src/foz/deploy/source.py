@@ -18,7 +18,7 @@ from foz.canon.fault import BadRequest
 
 HUB, OLLAMA, BUILT_IN = "hf:", "ollama:", "foz:"
 LONGEST = 512
-MOST_PARTS = 8
+MOST_PARTS = 12
 LATEST, MAIN = "latest", "main"
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@() -]{0,199}")
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
@@ -81,10 +81,15 @@ def read(source: str) -> Place:
 
 def safe(name: str) -> str:
     """A relative path that a server named. Raises BadRequest where it could lead anywhere but under a folder."""
-    parts = name.split("/")
-    if len(name) > LONGEST or len(parts) > MOST_PARTS or not all(_is_part(part) for part in parts):
+    if not is_safe(name):
         raise _wrong(name, "a plain relative path was expected")
     return name
+
+
+def is_safe(name: str) -> bool:
+    """Whether a relative path leads nowhere but under a folder."""
+    parts = name.split("/")
+    return len(name) <= LONGEST and len(parts) <= MOST_PARTS and all(_is_part(part) for part in parts)
 
 
 def check_model_id(name: str) -> None:

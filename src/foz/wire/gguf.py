@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from mmap import mmap
-from struct import Struct as Layout
+from struct import Struct as Form
 from typing import NoReturn
 
 from msgspec import Struct
@@ -34,14 +34,14 @@ MOST_ALIGNMENT = 65_536
 VERSIONS = (2, 3)
 _BIG = 2**63
 _MAGIC = b"GGUF"
-_HEAD = Layout("<4sIQQ")
-_U32 = Layout("<I")
-_U64 = Layout("<Q")
+_HEAD = Form("<4sIQQ")
+_U32 = Form("<I")
+_U64 = Form("<Q")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _TEXT, _LIST = 8, 9
-_SCALARS: Mapping[int, Layout] = {
-    0: Layout("<B"), 1: Layout("<b"), 2: Layout("<H"), 3: Layout("<h"), 4: _U32, 5: Layout("<i"), 6: Layout("<f"),
-    7: Layout("<?"), 10: _U64, 11: Layout("<q"), 12: Layout("<d"),
+_SCALARS: Mapping[int, Form] = {
+    0: Form("<B"), 1: Form("<b"), 2: Form("<H"), 3: Form("<h"), 4: _U32, 5: Form("<i"), 6: Form("<f"),
+    7: Form("<?"), 10: _U64, 11: Form("<q"), 12: Form("<d"),
 }  # fmt: skip
 _FLOAT32, _INT32 = 6, 5
 
@@ -103,6 +103,8 @@ class Header(Struct, frozen=True):
     heads: int | None = None
     kv_heads: int | None = None
     """Of the layer that has the most."""
+    all_kv_heads: int = 0
+    """Of all layers together."""
     key_length: int | None = None
     value_length: int | None = None
     vocabulary: int | None = None
@@ -113,12 +115,61 @@ class Header(Struct, frozen=True):
     """A file that is one of several, counted from 0."""
 
 
+class Entry(Struct, frozen=True):
+    """One tensor: what it is called, and where it lies, counted from where the weights begin."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    stored: str
+    offset: int
+    size: int
+
+    @property
+    def elements(self) -> int:
+        """How many numbers."""
+        return math.prod(self.shape)
+
+
+class Layout(Struct, frozen=True):
+    """A header in its parts, for those who write another file of it."""
+
+    keys: tuple[tuple[str, bytes], ...]
+    """Each key with its bytes, name and value, as they are."""
+    tensors: tuple[Entry, ...]
+    alignment: int
+    offset: int
+
+
 def read(data: Data, size: int | None = None) -> Header:
     """
     The header of a file that begins with this. `size` is the whole file's where it is more than what is given.
     Raises Malformed; Incomplete where more of the file is needed to tell.
     """
-    whole = len(data) if size is None else size
+    parsed = _parsed(data, len(data) if size is None else size)
+    return _header(parsed)
+
+
+def layout(data: Data) -> Layout:
+    """A whole file's header in its parts. Raises Malformed."""
+    parsed = _parsed(data, len(data))
+    _header(parsed)
+    keys = tuple((key, bytes(data[begin:end])) for key, begin, end in parsed.found.places)
+    return Layout(keys, parsed.tensors, parsed.alignment, parsed.offset)
+
+
+class _Parsed(Struct, frozen=True):
+    """A header that is well-formed and within its file."""
+
+    version: int
+    size: int
+    found: "_Found"
+    tensors: tuple[Entry, ...]
+    alignment: int
+    offset: int
+
+
+def _parsed(data: Data, whole: int) -> _Parsed:
     cursor = _Cursor(data, whole)
     if bytes(data[:4]) != _MAGIC[: len(data)]:
         raise Malformed(f"this is no GGUF file: it begins with {bytes(data[:4])!r}, not with {_MAGIC!r}")
@@ -128,12 +179,13 @@ def read(data: Data, size: int | None = None) -> Header:
     alignment = _alignment(found)
     table = _tensors(cursor, int(tensors), alignment)
     offset = -(-cursor.at // alignment) * alignment
-    if offset + table.bytes > whole:
+    needed = table[-1].offset + table[-1].size if table else 0
+    if offset + needed > whole:
         raise Malformed(
-            f"the tensors need {table.bytes} bytes from {offset} on, but the file has only {whole}: it was cut off, "
+            f"the tensors need {needed} bytes from {offset} on, but the file has only {whole}: it was cut off, "
             "or its header lies"
         )
-    return _header(found, table, int(version), (whole, offset))
+    return _Parsed(int(version), whole, found, table, alignment, offset)
 
 
 def _check_head(version: int, tensors: int, keys: int) -> None:
@@ -164,11 +216,11 @@ class _Cursor:
         self.at = end
         return begin
 
-    def take(self, layout: Layout, what: str) -> tuple[int | float | bool, ...]:
+    def take(self, layout: Form, what: str) -> tuple[int | float | bool, ...]:
         """The values of a layout."""
         return layout.unpack_from(self._data, self.skip(layout.size, what))
 
-    def number(self, layout: Layout, what: str) -> int:
+    def number(self, layout: Form, what: str) -> int:
         """One integer."""
         return int(layout.unpack_from(self._data, self.skip(layout.size, what))[0])
 
@@ -205,11 +257,14 @@ class _Found(Struct, frozen=True):
 
     values: dict[str, Value]
     lists: dict[str, tuple[int, int]]
+    places: list[tuple[str, int, int]]
+    """Where each key and its value begin and end."""
 
 
 def _keys(cursor: _Cursor, count: int) -> _Found:
-    found = _Found({}, {})
+    found = _Found({}, {}, [])
     for number in range(count):
+        begin = cursor.at
         key = _name(cursor.text(LONGEST_KEY, f"the name of key {number}"), f"key {number}")
         if key in found.values or key in found.lists:
             raise Malformed(f"the key {key!r} is there twice")
@@ -220,6 +275,7 @@ def _keys(cursor: _Cursor, count: int) -> _Found:
             found.values[key] = cursor.text(LONGEST_TEXT, f"the value of {key!r}").decode("utf-8", "replace")
         else:
             found.values[key] = cursor.take(_scalar(kind, key), f"the value of {key!r}")[0]
+        found.places.append((key, begin, cursor.at))
     return found
 
 
@@ -239,7 +295,7 @@ def _list(cursor: _Cursor, key: str, found: _Found) -> None:
         cursor.skip(count * layout.size, what)
 
 
-def _scalar(kind: int, key: str) -> Layout:
+def _scalar(kind: int, key: str) -> Form:
     layout = _SCALARS.get(kind)
     if layout is None:
         raise Malformed(f"the value of {key!r} has the type {kind}, which is none")
@@ -268,37 +324,25 @@ def _alignment(found: _Found) -> int:
     return alignment
 
 
-class _Table(Struct, frozen=True):
-    """All tensors, summed up."""
-
-    count: int
-    elements: int
-    bytes: int
-    stored: dict[str, int]
-    shapes: dict[str, tuple[int, ...]]
-
-
-def _tensors(cursor: _Cursor, count: int, alignment: int) -> _Table:
-    elements = at = end = 0
-    stored: dict[str, int] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
+def _tensors(cursor: _Cursor, count: int, alignment: int) -> tuple[Entry, ...]:
+    at = 0
+    entries: list[Entry] = []
+    names: set[str] = set()
     for number in range(count):
         name = _name(cursor.text(LONGEST_NAME, f"the name of tensor {number}"), f"tensor {number}")
-        if name in shapes:
+        if name in names:
             raise Malformed(f"the tensor {name!r} is there twice")
+        names.add(name)
         shape = _shape(cursor, name)
         kind, offset = cursor.number(_U32, f"the type of {name!r}"), cursor.number(_U64, f"the place of {name!r}")
-        size, how = _bytes(name, shape, kind)
+        size, stored = _bytes(name, shape, kind)
         if offset != at:
             raise Malformed(f"the tensor {name!r} is said to begin at byte {offset} of the weights; {at} was expected")
-        end = at + size
-        at = -(-end // alignment) * alignment
+        at = -(-(at + size) // alignment) * alignment
         if at >= _BIG:
             raise Malformed(f"the tensors up to {name!r} need more bytes than any file has")
-        shapes[name] = shape
-        stored[how] = stored.get(how, 0) + size
-        elements += math.prod(shape)
-    return _Table(count, elements, end, stored, shapes)
+        entries.append(Entry(name, shape, kind, stored, offset, size))
+    return tuple(entries)
 
 
 def _shape(cursor: _Cursor, name: str) -> tuple[int, ...]:
@@ -325,7 +369,8 @@ def _bytes(name: str, shape: tuple[int, ...], kind: int) -> tuple[int, str]:
     return total, how
 
 
-def _header(found: _Found, table: _Table, version: int, place: tuple[int, int]) -> Header:
+def _header(parsed: _Parsed) -> Header:
+    found, tensors = parsed.found, parsed.tensors
     values = found.values
     architecture = values.get("general.architecture")
     part, parts = _parts(values)
@@ -333,7 +378,7 @@ def _header(found: _Found, table: _Table, version: int, place: tuple[int, int]) 
         if part == 0:
             raise Malformed(f"general.architecture is {architecture!r}; a model's kind was expected")
         architecture = ""
-    if table.count == 0 and parts == 1:
+    if not tensors and parts == 1:
         raise Malformed("the file has no tensors: there is nothing to run")
 
     def fact(key: str, most: int = 2**31) -> int | None:
@@ -341,25 +386,27 @@ def _header(found: _Found, table: _Table, version: int, place: tuple[int, int]) 
 
     vocabulary = _vocabulary(found)
     width = fact("embedding_length", 2**20)
-    _check_embedding(table, width, vocabulary)
+    _check_embedding(tensors, width, vocabulary)
+    stored = _stored(tensors)
     file_type = values.get("general.file_type")
-    stored = FILE_TYPES.get(file_type) if type(file_type) is int else None
+    said = FILE_TYPES.get(file_type) if type(file_type) is int else None
     return Header(
-        version=version,
+        version=parsed.version,
         architecture=architecture,
-        size=place[0],
-        tensors=table.count,
-        parameters=table.elements,
-        weights=table.bytes,
-        offset=place[1],
-        quantization=stored or max(table.stored, key=table.stored.__getitem__, default="F32"),
-        stored=table.stored,
+        size=parsed.size,
+        tensors=len(tensors),
+        parameters=sum(entry.elements for entry in tensors),
+        weights=tensors[-1].offset + tensors[-1].size if tensors else 0,
+        offset=parsed.offset,
+        quantization=said or max(stored, key=stored.__getitem__, default="F32"),
+        stored=stored,
         name=_text(values.get("general.name")),
         context=fact("context_length"),
         layers=fact("block_count", 16_384),
         width=width,
         heads=fact("attention.head_count", 2**20),
         kv_heads=fact("attention.head_count_kv", 2**20),
+        all_kv_heads=_sum(values, architecture),
         key_length=fact("attention.key_length", 2**20),
         value_length=fact("attention.value_length", 2**20),
         vocabulary=vocabulary,
@@ -368,6 +415,22 @@ def _header(found: _Found, table: _Table, version: int, place: tuple[int, int]) 
         part=part,
         parts=parts,
     )
+
+
+def _sum(values: dict[str, Value], architecture: str) -> int:
+    """Heads whose keys and values are kept: where layers differ, those of each; some layers have none."""
+    heads = values.get(f"{architecture}.attention.head_count_kv", values.get(f"{architecture}.attention.head_count"))
+    layers = values.get(f"{architecture}.block_count")
+    if isinstance(heads, tuple):
+        return sum(max(head, 0) for head in heads)
+    return heads * layers if type(heads) is int and type(layers) is int else 0
+
+
+def _stored(tensors: tuple[Entry, ...]) -> dict[str, int]:
+    stored: dict[str, int] = {}
+    for entry in tensors:
+        stored[entry.stored] = stored.get(entry.stored, 0) + entry.size
+    return stored
 
 
 def _text(value: Value | None) -> str | None:
@@ -407,8 +470,8 @@ def _vocabulary(found: _Found) -> int | None:
     return tokens or None
 
 
-def _check_embedding(table: _Table, width: int | None, vocabulary: int | None) -> None:
-    shape = table.shapes.get("token_embd.weight")
+def _check_embedding(tensors: tuple[Entry, ...], width: int | None, vocabulary: int | None) -> None:
+    shape = next((entry.shape for entry in tensors if entry.name == "token_embd.weight"), None)
     if shape is None:
         return
     if width is not None and shape[0] != width:

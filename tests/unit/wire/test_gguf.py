@@ -208,7 +208,7 @@ def test_a_good_file_says_what_it_is() -> None:
     assert found == Header(
         version=3, architecture="llama", size=len(GOOD), tensors=len(TABLE), parameters=found.parameters,
         weights=found.weights, offset=HEAD, quantization="F16", stored=found.stored, name="Babble", context=256,
-        layers=1, width=32, heads=2, kv_heads=1, vocabulary=264, chat_template=True,
+        layers=1, width=32, heads=2, kv_heads=1, all_kv_heads=1, vocabulary=264, chat_template=True,
     )  # fmt: skip
     assert found.parameters == 32 * 264 + 3 * 32 + 32 * 32 * 2 + 32 * 16 * 2 + 3 * 32 * 32
     assert sum(found.stored.values()) == found.weights == len(GOOD) - HEAD
@@ -232,10 +232,10 @@ def test_another_alignment_is_obeyed(alignment: int) -> None:
 
 
 def test_heads_that_differ_by_layer_are_read() -> None:
-    """A list with the heads of each layer gives the most of them."""
-    data = with_key("llama.attention.head_count_kv", Value(U32, [1, 8, 2], listed=True))
+    """A list with the heads of each layer gives the most of them, and all together."""
+    data = with_key("llama.attention.head_count_kv", Value(U32, [1, 8, 0], listed=True))
 
-    assert read(data).kv_heads == 8
+    assert (read(data).kv_heads, read(data).all_kv_heads) == (8, 9)
 
 
 def test_a_part_of_several_files_is_read() -> None:

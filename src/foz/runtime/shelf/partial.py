@@ -65,6 +65,11 @@ class Partial:
                 return cls(final, held)
             os.close(held)  # it was finished or dropped between opening and locking: look again
 
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return _beside(self.final, SUFFIX)
+
     def begin(self, mark: Mark) -> None:
         """From the first byte on, of this."""
         os.ftruncate(self.held, 0)
@@ -109,6 +114,11 @@ class Partial:
         _beside(self.final, _MARK).unlink(missing_ok=True)
         _beside(self.final, SUFFIX).unlink(missing_ok=True)
         self.size = 0
+
+    def drop_unkept(self) -> None:
+        """It is of no use, unless it has its own name already."""
+        if _is_at(self.held, self.path):
+            self.drop()
 
     def close(self) -> None:
         """Gives it up; what was begun stays."""

@@ -52,6 +52,7 @@ class Asked(Struct, frozen=True):
     method: str
     path: str
     headers: Headers
+    body: bytes = b""
 
 
 class Answer(Struct, frozen=True):
@@ -116,14 +117,14 @@ class FileServer:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, path, _ = first.split(" ")
         pairs = (line.partition(":") for line in lines if line)
-        asked = Asked(method, path, {name.strip().lower(): value.strip() for name, _, value in pairs})
-        if (size := int(asked.headers.get("content-length", "0"))) > 0:
-            await reader.readexactly(size)
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        asked = Asked(method, path, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
         self.asked.append(asked)
         answer = self.answer(asked)
         if answer.file is None or method == "HEAD":
             length = answer.file.stat().st_size if answer.file is not None else len(answer.body)
-            _head(writer, answer.status, {**answer.headers, "Content-Length": str(length)})
+            tag = {} if answer.file is None or "ETag" in answer.headers else {"ETag": f'"{_tag(answer.file)}"'}
+            _head(writer, answer.status, {**tag, **answer.headers, "Content-Length": str(length)})
             writer.write(answer.body if method != "HEAD" else b"")
             await writer.drain()
             return True

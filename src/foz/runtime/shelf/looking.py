@@ -1,0 +1,111 @@
+"""
+Files that are here, looked at: what they are, and whether an engine may see them. Nothing is loaded.
+
+Everything here blocks and is called in a thread.
+"""
+
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from foz.canon.deployment import Weights
+from foz.canon.fault import Garbled
+from foz.wire import gguf, safetensors
+
+CONFIG = "config.json"
+MOST_CONFIG = 4 * 2**20
+HALF = 2
+"""Bytes of a key or a value, as engines keep them."""
+
+
+class _Config(Struct, frozen=True):
+    """What a model's `config.json` says of it."""
+
+    model_type: str = ""
+    max_position_embeddings: int | None = None
+    num_hidden_layers: int | None = None
+    num_attention_heads: int | None = None
+    num_key_value_heads: int | None = None
+    hidden_size: int | None = None
+    head_dim: int | None = None
+    vocab_size: int | None = None
+
+
+def header(path: Path) -> gguf.Header:
+    """What a GGUF file is. Raises Garbled, which says what is wrong with it and where."""
+    try:
+        with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return gguf.read(data)
+    except gguf.Malformed as wrong:
+        raise Garbled(f"{path.name} is no model that can be run: {wrong}.") from wrong
+    except ValueError as empty:  # mmap's, of an empty file
+        raise Garbled(f"{path.name} is empty.") from empty
+
+
+def weights(paths: Sequence[Path], title: str | None = None, version: str | None = None) -> Weights:
+    """A model of one GGUF file, or of the parts of one in their order. Raises Garbled."""
+    headers = [header(path) for path in paths]
+    first = headers[0]
+    for number, (path, found) in enumerate(zip(paths, headers, strict=True)):
+        if (found.part, found.parts) != (number, len(paths)):
+            wanted = f"{number + 1} of {len(paths)} was wanted"
+            raise Garbled(f"{path.name} is part {found.part + 1} of {found.parts}; {wanted}.")
+    width = (first.width or 0) // (first.heads or 1)
+    each = (first.key_length or width) + (first.value_length or width)
+    return Weights(
+        path=str(paths[0]),
+        size=sum(found.size for found in headers),
+        architecture=first.architecture,
+        quantization=first.quantization,
+        parameters=sum(found.parameters for found in headers),
+        context=first.context,
+        layers=first.layers or 0,
+        cache_per_token=first.all_kv_heads * each * HALF,
+        vocabulary=first.vocabulary or 0,
+        title=title or first.name,
+        version=version,
+    )
+
+
+def published(folder: Path, names: Sequence[str], title: str | None = None, version: str | None = None) -> Weights:
+    """A model as its makers published it: safetensors beside a `config.json`. Raises Garbled."""
+    size = parameters = 0
+    stored: dict[str, int] = {}
+    for name in names:
+        path = folder / name
+        try:
+            with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                found = safetensors.read(data)
+        except ValueError as wrong:
+            raise Garbled(f"{name} is no file of weights: {wrong}.") from wrong
+        size += path.stat().st_size
+        parameters += found.parameters
+        for how, bytes in found.stored.items():
+            stored[how] = stored.get(how, 0) + bytes
+    config = _config(folder / CONFIG)
+    width = config.head_dim or (config.hidden_size or 0) // (config.num_attention_heads or 1)
+    heads = config.num_key_value_heads or config.num_attention_heads or 0
+    return Weights(
+        path=str(folder),
+        size=size,
+        architecture=config.model_type,
+        quantization=max(stored, key=stored.__getitem__),
+        parameters=parameters,
+        context=config.max_position_embeddings,
+        layers=config.num_hidden_layers or 0,
+        cache_per_token=2 * heads * width * (config.num_hidden_layers or 0) * HALF,
+        vocabulary=config.vocab_size or 0,
+        title=title,
+        version=version,
+    )
+
+
+def _config(path: Path) -> _Config:
+    try:
+        with path.open("rb") as opened:
+            return msgspec.json.decode(opened.read(MOST_CONFIG), type=_Config)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        raise Garbled(f"{path.name} cannot be read: {wrong}.") from wrong
