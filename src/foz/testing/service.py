@@ -54,7 +54,7 @@ class Service:
         if ca is None:
             self.channel = grpc.insecure_channel(place, options)
         else:
-            own = (pair[0].read_bytes(), pair[1].read_bytes()) if pair else (None, None)
+            own = (pair[1].read_bytes(), pair[0].read_bytes()) if pair else (None, None)
             self.channel = grpc.secure_channel(
                 place, grpc.ssl_channel_credentials(ca.read_bytes(), own[0], own[1]), options
             )

@@ -21,6 +21,37 @@ MUCH = 64 * 1024
 """Bytes that may wait before who feeds is paused."""
 
 
+class Patience:
+    """
+    How long a caller may take: for the message to come, then for each message of ours to be taken. Implements
+    `ports.watch.Waiting`.
+    """
+
+    __slots__ = ("_seconds", "_task", "_watch", "arrived", "deadline", "late")
+
+    def __init__(self, task: "asyncio.Task[object]", watch: Watch, seconds: float) -> None:
+        self._task = task
+        self._watch = watch
+        self._seconds = seconds
+        self.deadline = watch.now + seconds
+        self.arrived = False
+        """The message is here."""
+        self.late = False
+        """They took too long: the task was cancelled for it."""
+
+    def begin(self, seconds: float | None = None) -> None:
+        """From now on, for so long, or as long as before."""
+        if seconds is not None:
+            self._seconds = seconds
+        self.deadline = self._watch.now + self._seconds
+
+    def expired(self) -> None:
+        """Too long."""
+        self.deadline = inf
+        self.late = True
+        self._task.cancel()
+
+
 class WholeCaller:
     """Keeps a whole answer until it is returned."""
 
@@ -60,30 +91,21 @@ class WholeCaller:
 
 
 class StreamCaller:
-    """Writes messages as fast as they are taken. Also `ports.watch.Waiting`: each message is taken in time."""
+    """Writes messages as fast as they are taken. Each must be taken in time."""
 
-    __slots__ = ("_feeder", "_loop", "_patience", "_paused", "_queue", "_size", "_task", "_watch", "_write", "_writer",
-                 "deadline", "noted")  # fmt: skip
+    __slots__ = ("_feeder", "_loop", "_patience", "_paused", "_queue", "_size", "_write", "_writer", "noted")
 
     def __init__(
-        self,
-        write: Callable[[bytes], Awaitable[None]],
-        loop: asyncio.AbstractEventLoop,
-        task: "asyncio.Task[object]",
-        watch: Watch,
-        patience: float,
+        self, write: Callable[[bytes], Awaitable[None]], loop: asyncio.AbstractEventLoop, patience: "Patience"
     ) -> None:
         self._write = write
         self._loop = loop
-        self._task = task
-        self._watch = watch
         self._patience = patience
         self._queue: deque[bytes] = deque()
         self._size = 0
         self._paused = False
         self._feeder: UpstreamAnswer | None = None
         self._writer: asyncio.Task[None] | None = None
-        self.deadline = inf
         self.noted: Metadata = ()
 
     def whole(self, body: bytes) -> None:
@@ -129,10 +151,10 @@ class StreamCaller:
                 self._feeder.pause()
 
     async def _run(self) -> None:
-        queue, write, watch = self._queue, self._write, self._watch
+        queue, write, patience = self._queue, self._write, self._patience
         while queue:
             message = queue[0]
-            self.deadline = watch.now + self._patience
+            patience.begin()
             await write(message)
             queue.popleft()
             self._size -= len(message)
@@ -140,7 +162,7 @@ class StreamCaller:
                 self._paused = False
                 if self._feeder is not None:
                     self._feeder.resume()
-        self.deadline = inf
+        patience.deadline = inf
         self._writer = None
 
     async def flush(self) -> None:
@@ -150,13 +172,8 @@ class StreamCaller:
 
     async def close(self) -> None:
         """Writes no more."""
-        writer, self._writer, self.deadline = self._writer, None, inf
+        writer, self._writer = self._writer, None
         self._queue.clear()
         if writer is not None:
             writer.cancel()
             await asyncio.wait((writer,))
-
-    def expired(self) -> None:
-        """The caller takes nothing."""
-        self.deadline = inf
-        self._task.cancel()

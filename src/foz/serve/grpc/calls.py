@@ -1,7 +1,7 @@
 """
 The ModelService's methods, from a call's head to its status.
 
-Who asks is judged by the head alone, before a message is taken: who may not ask is told so at once. The task that gRPC
+Who asks is judged by the head alone, before a message is read: who may not ask is told so at once. The task that gRPC
 gave the call serves it, so a caller who cancels, hangs up or whose deadline passes cancels the run, and with it the
 upstream; the run's entry says `caller_gone`. Times in which the process is being stopped are told apart by
 `services.stopping`.
@@ -10,6 +10,7 @@ upstream; the run's entry says `caller_gone`. Times in which the process is bein
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import NoReturn, TypeAlias, cast
 from urllib.parse import unquote
 
@@ -18,14 +19,13 @@ from grpc import aio
 from msgspec import Struct
 from typing_extensions import override
 
-from foz.canon.fault import Bug, Draining, Fault, Forbidden, NotFound
+from foz.canon.fault import BadRequest, Bug, Draining, Fault, Forbidden
 from foz.canon.identity import Identities
 from foz.canon.principal import LOCAL_ADMIN, Principal
 from foz.ports.headers import attribution_of
 from foz.ports.turn import Turn
 from foz.ports.watch import Watch
-from foz.serve.grpc.arrivals import Arrival, Arrivals
-from foz.serve.grpc.caller import Metadata, StreamCaller, WholeCaller
+from foz.serve.grpc.caller import Metadata, Patience, StreamCaller, WholeCaller
 from foz.serve.http.desk import Desk
 from foz.serve.http.guard import Guard, request_id
 from foz.skins.model_api import cards
@@ -40,7 +40,7 @@ log = logging.getLogger("foz.grpc")
 
 Context = aio.ServicerContext[bytes, bytes]
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
-Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
+Behaviour = Callable[[object, Context], Awaitable[bytes | None]]
 DAY = 24 * 3600 * 1000
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _LOCAL = ("ipv4:127.", "ipv6:[::1]", "unix:")
@@ -68,106 +68,98 @@ class Asked(Struct, frozen=True):
     id: bytes
     request_id: str
 
-    @property
-    def trailers(self) -> Metadata:
-        """What goes with its status."""
-        return ((REQUEST_ID, self.request_id),)
-
 
 class Calls(grpc.GenericRpcHandler):
-    """The service. gRPC asks it for a handler in the task that serves the call."""
+    """
+    The service. All its methods are streams to gRPC's library, on the way in as well: so a call is served from its
+    head on, and it is ours to say how long its message may take.
+    """
 
     def __init__(self, house: House, loop: asyncio.AbstractEventLoop) -> None:
         self._house = house
         self._gateway = house.desk.gateway
         self._services = house.desk.gateway.services
         self._loop = loop
-        self._arrivals = Arrivals(loop.time, house.body_timeout)
         self.tasks: set[asyncio.Task[object]] = set()
         """Those that serve somebody."""
         self._handlers: dict[str, Handler] = {}
         for method in ASKING:
-            self._handlers[path_of(method.name)] = _streamed(self._stream(method)) if method.stream else _whole(
-                self._whole(method)
-            )  # fmt: skip
-        self._handlers[path_of(LISTING)] = _whole(self._told(self._list))
-        self._handlers[path_of(SHOWING)] = _whole(self._told(self._show))
+            served = _streamed(self._stream(method)) if method.stream else _whole(self._whole(method))
+            self._handlers[path_of(method.name)] = served
+        self._handlers[path_of(LISTING)] = _whole(self._told(LISTING, self._list))
+        self._handlers[path_of(SHOWING)] = _whole(self._told(SHOWING, self._show))
         for name in DEPLOYING:
-            self._handlers[path_of(name)] = grpc.stream_stream_rpc_method_handler(self._not_here)
-        self._refusal: Handler = grpc.stream_stream_rpc_method_handler(self._refuse)
-        house.watch.add(self._arrivals)
+            self._handlers[path_of(name)] = _whole(self._not_here(name))
 
     @override
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "Handler | None":
-        """How a call is served; who may not ask is refused without a look at the message."""
-        handler = self._handlers.get(handler_call_details.method)
-        if handler is None:
-            return None
-        call = _call(handler_call_details)
-        arrival = self._arrivals.expect(_task(), call)
-        try:
-            arrival.principal = self._admit(call)
-        except Fault as fault:
-            self._gateway.refuse(self._house.skin.name, fault)
-            arrival.fault = fault
-            return self._refusal
-        return handler
-
-    def _admit(self, call: Call) -> Principal:
-        """Who asks. Without any key they are this machine's: then no other can reach us, see `_begin`."""
-        guard = self._house.guard
-        if guard.keyring.open:
-            return LOCAL_ADMIN
-        return guard.admit(self._house.skin.key(call), call, self._house.skin.name)
+        """How a call is served."""
+        return self._handlers.get(handler_call_details.method)
 
     # -- one call ----------------------------------------------------------
 
     def _whole(self, method: Method) -> Behaviour:
-        async def whole(message: bytes, context: Context) -> bytes:
-            asked = await self._begin(context)
+        path = path_of(method.name)
+
+        async def whole(_: object, context: Context) -> bytes:
             caller = WholeCaller()
-            codec = MessageCodec(method.operation, stream=False)
-            await self._settled(asked, context, self._serve(asked, method, codec, message, caller))
-            context.set_trailing_metadata(asked.trailers + caller.noted)
+
+            async def work(asked: Asked, patience: Patience) -> None:
+                codec = MessageCodec(method.operation, stream=False)
+                await self._serve(asked, method, codec, await self._message(context, patience), caller)
+
+            trailers = await self._settled(path, context, work)
+            context.set_trailing_metadata(trailers + caller.noted)
             return caller.body
 
         return whole
 
-    def _stream(self, method: Method) -> Callable[[bytes, Context], Awaitable[None]]:
-        async def stream(message: bytes, context: Context) -> None:
-            asked = await self._begin(context)
-            house = self._house
-            caller = StreamCaller(context.write, self._loop, _task(), house.watch, house.write_timeout)
-            codec = MessageCodec(method.operation, stream=True)
-            house.watch.add(caller)
-            try:
-                await self._settled(asked, context, self._pour(asked, method, codec, message, caller))
-            finally:
-                house.watch.discard(caller)
-                await caller.close()
-            context.set_trailing_metadata(asked.trailers + caller.noted)
+    def _stream(self, method: Method) -> Behaviour:
+        path = path_of(method.name)
+
+        async def stream(_: object, context: Context) -> None:
+            noted: Metadata = ()
+
+            async def work(asked: Asked, patience: Patience) -> None:
+                nonlocal noted
+                message = await self._message(context, patience)
+                patience.begin(self._house.write_timeout)
+                patience.deadline = inf
+                caller = StreamCaller(context.write, self._loop, patience)
+                codec = MessageCodec(method.operation, stream=True)
+                try:
+                    await self._serve(asked, method, codec, message, caller)
+                    await caller.flush()
+                finally:
+                    await caller.close()
+                noted = caller.noted
+                if codec.fault is not None:
+                    raise codec.fault
+
+            trailers = await self._settled(path, context, work)
+            context.set_trailing_metadata(trailers + noted)
 
         return stream
 
-    async def _pour(
-        self, asked: Asked, method: Method, codec: MessageCodec, message: bytes, caller: StreamCaller
-    ) -> None:
-        await self._serve(asked, method, codec, message, caller)
-        await caller.flush()
-        if codec.fault is not None:
-            raise codec.fault
+    async def _message(self, context: Context, patience: Patience) -> bytes:
+        """The call's message. Raises BadRequest where there is none, or none in time."""
+        message = await context.read()
+        patience.deadline = inf
+        patience.arrived = True
+        if not isinstance(message, bytes):
+            raise BadRequest("The call ended without its message.")
+        return message
 
     async def _serve(
         self, asked: Asked, method: Method, codec: MessageCodec, message: bytes, caller: WholeCaller | StreamCaller
     ) -> None:
-        skin = self._house.skin
         try:
             attribution = attribution_of(asked.call)
         except Fault as fault:
-            self._gateway.refuse(skin.name, fault)
+            self._gateway.refuse(self._house.skin.name, fault)
             raise
         turn = Turn(
-            skin=skin,
+            skin=self._house.skin,
             operation=method.operation,
             codec=codec,
             body=message,
@@ -179,40 +171,67 @@ class Calls(grpc.GenericRpcHandler):
         )
         await self._gateway.serve(turn, caller)
 
-    async def _settled(self, asked: Asked, context: Context, work: Awaitable[None]) -> None:
-        """Does it; whatever goes wrong becomes the status. Who is cancelled because we are stopped is told so."""
-        task = _task()
+    async def _settled(
+        self, path: str, context: Context, work: Callable[[Asked, Patience], Awaitable[None]]
+    ) -> Metadata:
+        """
+        Does it for whoever may ask, and gives what goes with the status; whatever goes wrong becomes the status.
+        """
+        house, task = self._house, _task()
+        id = house.identities.new()
+        call = _call(path, context)
+        named = request_id(call) or id.hex()
+        patience = Patience(task, house.watch, house.body_timeout)
+        house.watch.add(patience)
         self.tasks.add(task)
         try:
-            await work
+            await work(Asked(call, self._admit(call, context), id, named), patience)
         except Fault as error:
             fault = error
         except asyncio.CancelledError:
-            if not self._services.stopping:
-                raise
-            fault = Draining("The gateway was stopped before the answer was complete; ask again.", retry_after=1)
+            fault = self._cancelled(patience)
         except Exception:  # the door's supervisor: whatever went wrong, the caller gets a status
-            log.exception("a defect while serving request %s", asked.request_id)
-            fault = Bug(f"A defect of Foz; its log has more under the request id {asked.request_id}.")
+            log.exception("a defect while serving request %s", named)
+            fault = Bug(f"A defect of Foz; its log has more under the request id {named}.")
         else:
-            return
+            return ((REQUEST_ID, named),)
         finally:
             self.tasks.discard(task)
-        await _abort(context, fault, asked.request_id)
+            house.watch.discard(patience)
+        return await _abort(context, fault, named)
+
+    def _cancelled(self, patience: Patience) -> Fault:
+        """Why, where it is our doing. Raises CancelledError where the caller has left."""
+        if self._services.stopping:
+            return Draining("The gateway was stopped before the answer was complete; ask again.", retry_after=1)
+        if patience.late and not patience.arrived:
+            return BadRequest("The request's message did not arrive in time ([limits] body_timeout).", status=408)
+        raise asyncio.CancelledError  # they left, or take nothing: a status would only wait behind the rest
+
+    def _admit(self, call: Call, context: Context) -> Principal:
+        """Who asks. Without any key it is this machine, or nobody."""
+        guard, skin = self._house.guard, self._house.skin
+        try:
+            if not guard.keyring.open:
+                return guard.admit(skin.key(call), call, skin.name)
+            if not unquote(context.peer()).startswith(_LOCAL):
+                raise Forbidden("Without any key configured, Foz answers only this machine; make a key.")
+        except Fault as fault:
+            self._gateway.refuse(skin.name, fault)
+            raise
+        return LOCAL_ADMIN
 
     # -- what has no entry -------------------------------------------------
 
-    def _told(self, tell: Callable[[bytes, Principal], Awaitable[bytes]]) -> Behaviour:
-        async def told(message: bytes, context: Context) -> bytes:
-            asked = await self._begin(context)
+    def _told(self, name: str, tell: Callable[[bytes, Principal], Awaitable[bytes]]) -> Behaviour:
+        async def told(_: object, context: Context) -> bytes:
             found = b""
 
-            async def look() -> None:
+            async def work(asked: Asked, patience: Patience) -> None:
                 nonlocal found
-                found = await tell(message, asked.principal)
+                found = await tell(await self._message(context, patience), asked.principal)
 
-            await self._settled(asked, context, look())
-            context.set_trailing_metadata(asked.trailers)
+            context.set_trailing_metadata(await self._settled(path_of(name), context, work))
             return found
 
         return told
@@ -226,30 +245,20 @@ class Calls(grpc.GenericRpcHandler):
         desk, gateway = self._house.desk, self._gateway
         name = parsed(pb.GetModelRequest, message).model_id
         if not name:
-            raise NotFound("Missing required parameter: 'model_id'.", field="model")
+            raise BadRequest("Missing required parameter: 'model_id'.", field="model")
         model = gateway.find(principal, name)
         standing = await asyncio.to_thread(desk.reports.standing, model.name, desk.clock.now() - DAY)
         return showing.model(cards.detail(model, standing, healthy=gateway.stands(model)))
 
-    async def _refuse(self, _: object, context: Context) -> None:
-        """Says what was found before the message came."""
-        arrival = self._arrivals.arrived(_task())
-        fault = arrival.fault or Bug("refused without a reason")
-        await _abort(context, fault, request_id(arrival.call) or self._house.identities.new().hex())
+    def _not_here(self, name: str) -> Behaviour:
+        async def not_here(_: object, context: Context) -> bytes:
+            async def work(asked: Asked, patience: Patience) -> None:
+                del asked, patience
 
-    async def _not_here(self, _: object, context: Context) -> None:
-        asked = await self._begin(context)
-        await context.abort(_CODES[UNIMPLEMENTED], _NOT_HERE, asked.trailers)
+            trailers = await self._settled(path_of(name), context, work)
+            await context.abort(_CODES[UNIMPLEMENTED], _NOT_HERE, trailers)
 
-    async def _begin(self, context: Context) -> Asked:
-        """The call, now that its message is here."""
-        arrival: Arrival = self._arrivals.arrived(_task())
-        id = self._house.identities.new()
-        named = request_id(arrival.call) or id.hex()
-        if arrival.principal is LOCAL_ADMIN and not unquote(context.peer()).startswith(_LOCAL):
-            fault = Forbidden("Without any key configured, Foz answers only this machine; make a key.")
-            await _abort(context, fault, named)
-        return Asked(arrival.call, arrival.principal or LOCAL_ADMIN, id, named)
+        return not_here
 
 
 def _task() -> "asyncio.Task[object]":
@@ -257,18 +266,18 @@ def _task() -> "asyncio.Task[object]":
 
 
 def _whole(behaviour: Behaviour) -> Handler:
-    return grpc.unary_unary_rpc_method_handler(behaviour)
+    return grpc.stream_unary_rpc_method_handler(behaviour)
 
 
-def _streamed(behaviour: Callable[[bytes, Context], Awaitable[None]]) -> Handler:
-    return grpc.unary_stream_rpc_method_handler(behaviour)
+def _streamed(behaviour: Behaviour) -> Handler:
+    return grpc.stream_stream_rpc_method_handler(behaviour)
 
 
-def _call(details: grpc.HandlerCallDetails) -> Call:
-    metadata = details.invocation_metadata or ()
+def _call(path: str, context: Context) -> Call:
+    metadata = context.invocation_metadata() or ()
     return Call(
         "POST",
-        details.method,
+        path,
         tuple((key.encode(), value if isinstance(value, bytes) else value.encode()) for key, value in metadata),
     )
 
