@@ -135,6 +135,8 @@ class Reader:
             value = AGENT if _AGENTS.fullmatch(case.path) else MODEL
             if name == "id":
                 value = self._made.get(case.path.partition("/{id}")[0], MODEL)
+            elif name in {"deployment_id", "model_id"}:
+                value = self._made[name]
             elif name == "job_id":
                 value = next(job for root, job in self._jobs.items() if case.path.startswith(root))
             self.put(case.find(f"tr[data-param-name={name}] input"), value)
@@ -176,6 +178,8 @@ class Reader:
         if not text:
             return ["the answer is empty"]
         body = json.loads(text) if kind == "application/json" else text
+        if isinstance(body, dict) and isinstance(body.get("data"), dict) and "progress_url" in body["data"]:
+            self._made |= {name: body["data"][name] for name in ("deployment_id", "model_id")}
         if isinstance(body, dict) and case.method == "post" and "id" in body:
             self._made[case.path] = body["id"]
         if case.media == FORM and FILE.strip() not in text and f'"bytes": {len(FILE.encode())}' not in text:

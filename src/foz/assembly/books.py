@@ -18,6 +18,7 @@ from foz.sessions.keeper import Keeper
 from foz.store.cache import FORGET_SECONDS as FORGET_ANSWERS
 from foz.store.content import ContentFiles
 from foz.store.database import StoreError, connect_reader, path_of, prepare
+from foz.store.deployments import SqliteDeployments
 from foz.store.disk import SWEEP_SECONDS, Disk
 from foz.store.files import FORGET_SECONDS as FORGET_FILES
 from foz.store.files import Room, SqliteFiles
@@ -57,6 +58,7 @@ class Books:
         self.responses = SqliteResponses(self._disk.writer, self._lookups, clock.now, _responses_room(settings))
         self.jobs = SqliteJobs(self._disk.writer, self._lookups)
         self.queue = SqliteQueue(self._disk.writer, self._lookups, clock.now)
+        self.deployments = SqliteDeployments(self._disk.writer, self._lookups)
         self._cache: Opened | None = None
 
     def cache(self, settings: Settings) -> Cache | None:

@@ -27,6 +27,7 @@ from foz.assembly.duty import every
 from foz.assembly.faces import faces
 from foz.assembly.genai import SettledNames
 from foz.assembly.labour import Labour
+from foz.assembly.local import LOOK_SECONDS, Local
 from foz.assembly.outbound import Outbound
 from foz.canon.identity import Identities
 from foz.canon.model import Placement
@@ -120,6 +121,7 @@ class Worker:
         self._identities = Identities(self._clock.now, os.urandom)
         self._books = Books(settings, self._clock)
         self._outbound = Outbound(settings, self._watch, self._clock, self._books.keeper)
+        self._local = Local(settings, self._books.deployments, self._watch, self._clock, self._redirect)
         self._counts = Counts(
             run=place.run,
             pid=os.getpid(),
@@ -151,7 +153,8 @@ class Worker:
     def _snapshot(self) -> Snapshot:
         """The directory of the moment: the settings' models, and those that the providers said they have."""
         day = datetime.fromtimestamp(self._clock.now() / 1000, UTC).date().isoformat()
-        directory = snapshot(self._settings, self._outbound.lines, day)
+        lines = {**self._outbound.lines, **self._local.lines}
+        directory = snapshot(self._settings, lines, day, self._local.models)
         for provider, names in self._discovered.items():
             if provider in self._outbound.lines:
                 directory = directory.with_discovered(provider, names)
@@ -169,6 +172,12 @@ class Worker:
             watch=self._watch,
             identities=self._identities,
         )
+
+    def _redirect(self, anew: Sequence[str]) -> None:
+        """The models that we run are others now; the targets named have new engines, which nobody has known yet."""
+        for name in anew:
+            self._services.health.did_well(name)
+        self._services.directory = self._snapshot()
 
     def _make_server(self, gateway: Gateway) -> HttpServer:
         settings = self._settings
@@ -218,6 +227,7 @@ class Worker:
             self._clock,
             self._books.files,
             self._labour.jobs,
+            self._local.intake(self._identities.new),
             NvmlDevices(),
             responding,
         )
@@ -244,6 +254,7 @@ class Worker:
         duties = [asyncio.ensure_future(duty) for duty in self._duties()]
         if self._place.beside is not None:
             self._beside = asyncio.ensure_future(keep_aside(self._place.beside, self._stopping))
+        until = 0.0
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._looked.wait(), FIRST_LOOK)
@@ -252,10 +263,11 @@ class Worker:
             self._place.ready(self._snapshot())
             await self._stopping.wait()
             drain = self._settings.limits.drain
+            until = loop.time() + drain
             ending = [] if self._labour is None else [self._labour.stop(drain)]
             await asyncio.gather(self._server.drain(drain), *ending)
         finally:
-            await self._close(duties)
+            await self._close(duties, max(until - loop.time(), 0.0))
 
     def _duties(self) -> list[Coroutine[None, None, None]]:
         """What runs beside the calls; none of it can end the process by failing."""
@@ -264,20 +276,24 @@ class Worker:
             every(SECONDS, self._write_figures, "the other workers do not see this one's figures", sleep),
             every(LOOK_AGAIN, self._look_around, "the models that providers have are not looked up", self._rest),
             every(changes.SECONDS, self._look_at_files, "changed files of models and credentials are not read", sleep),
+            every(LOOK_SECONDS, self._local.look, "changes of the models that run here are not seen", sleep),
             self._books.keep(),
             *([] if self._labour is None else self._labour.duties()),
         ]
+        if self._place.lanes is None and not self._place.grpc:
+            duties.append(self._local.own())
         if self._place.lifeline is not None:
             duties.append(self._hold_on(self._place.lifeline))
         return duties
 
-    async def _close(self, duties: Sequence["asyncio.Future[None]"]) -> None:
+    async def _close(self, duties: Sequence["asyncio.Future[None]"], left: float) -> None:
         """Ends what runs and lets go of everything: each step, whatever the one before came to."""
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self._books.close)
             if self._labour is not None:
                 last_first.push_async_callback(self._labour.close)
             last_first.push_async_callback(self._outbound.close)
+            last_first.push_async_callback(self._local.close, left)
             last_first.push_async_callback(self._write_figures)
             if self._beside is not None:
                 last_first.push_async_callback(asyncio.wait, (self._beside,))

@@ -173,6 +173,8 @@ class Seen(Struct, frozen=True):
     """Tries in a row that failed."""
     again: int | None = None
     """When it is tried again."""
+    asked: int = 0
+    """What `Deployment.asked` was when it was last tried."""
     served: bool = False
     """Whether it ever served: what fails then is unhealthy, not failed."""
     gone: bool = False

@@ -11,6 +11,8 @@ from typing_extensions import override
 import foz
 
 COMMANDS = {
+    "deploy": "run a model on this machine",
+    "deployments": "the models that run on this machine, and those that do not",
     "doctor": "what is configured, what is reachable, what is wrong and what to do",
     "jobs": "list, follow, retry and cancel jobs, and look at dead letters",
     "keys": "make, list and revoke callers' keys",
@@ -19,6 +21,7 @@ COMMANDS = {
     "service": "run the gateway as a service of systemd",
     "tls": "make certificates for trying out TLS",
     "worker": "work at jobs that gateways have accepted",
+    "unload": "end a model that runs on this machine",
     "usage": "what was called, by whom, and what it cost",
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from foz.canon.deployment import HERE
 from foz.config.bind import ORACLES
 from foz.config.lines import Path
 from foz.config.refusal import closest
@@ -44,7 +45,7 @@ def _all(written: Written) -> Iterator[Contradiction]:
                 'say dialect = "openai" and models = "/models"'
             )
             yield Contradiction(("provider", index, "base_url"), words)
-    known = (*catalog(), *(row.name for row in written.provider))
+    known = (*catalog(), *(row.name for row in written.provider), HERE)
     for index, model in enumerate(written.model):
         for place, target in enumerate(model.targets):
             if target.provider not in known:

@@ -4,12 +4,13 @@ From settings to the first snapshot of models: rows, profiles and prices meet in
 `ready` and `probe` providers have lines, made by assembly; a target of any other is barred and says why.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache, partial
 
 import msgspec
 
+from foz.canon.deployment import HERE
 from foz.canon.model import Model, Placement, Target
 from foz.canon.money import FREE, Rates
 from foz.config.bind import NO_KEY, Provider
@@ -75,14 +76,17 @@ def _barred(bound: Provider) -> str | None:
     return f"{bound.name} has {bound.why}" if bound.why.startswith(NO_KEY) else f"{bound.name}: {bound.why}"
 
 
-def casting(settings: Settings, table: Table) -> Cast:
+def casting(settings: Settings, table: Table, deployed: Sequence[Model] = ()) -> Cast:
     """How a provider and what it calls a model become a target."""
     known = {one.name: one for one in settings.providers}
+    run = {model.name: model.targets[0] for model in deployed}
 
     @lru_cache(KEPT)
     def cast(provider: str, model: str) -> Target:
         if provider == SIMULATED_AGENT:
             return Target(provider, model, Placement.GPU, rates=FREE)
+        if provider == HERE and (model in run or provider not in known):
+            return run.get(model) or Target(provider, model, Placement.GPU, rates=FREE, barred="is not deployed")
         bound = known[provider]
         return Target(
             provider=provider,
@@ -176,7 +180,7 @@ def unconfigured(settings: Settings, day: str) -> Callable[[str], str | None]:
     return whose
 
 
-def listing(settings: Settings, cast: Cast, day: str) -> Listing:
+def listing(settings: Settings, cast: Cast, day: str, deployed: Sequence[Model] = ()) -> Listing:
     """What the snapshot is made of before anything is discovered."""
     states = {one.name: one.state for one in settings.providers}
     simulated = cast(SIMULATED, SIMULATED)
@@ -184,13 +188,16 @@ def listing(settings: Settings, cast: Cast, day: str) -> Listing:
     ready = any(state == "ready" for name, state in states.items() if name != SIMULATED)
     family = nemotron(settings, cast, None if ready and not settings.test_mode else simulated)
     if settings.test_mode:
-        return Listing(models, gathered=family, everything=simulated, apart=frozenset({SIMULATED_AGENT}))
+        return Listing(
+            models, tuple(deployed), gathered=family, everything=simulated, apart=frozenset({SIMULATED_AGENT})
+        )
     sources = {one.name: partial(naming.known, one.row) for one in settings.providers}
     fallback = None
     if states.get(SIMULATED) != "off":
         fallback = msgspec.structs.replace(SIMULATED_MODEL, targets=(simulated,))
     return Listing(
         models,
+        tuple(deployed),
         gathered=family,
         fallback=fallback,
         unconfigured=unconfigured(settings, day),
@@ -199,7 +206,10 @@ def listing(settings: Settings, cast: Cast, day: str) -> Listing:
     )
 
 
-def snapshot(settings: Settings, lines: Mapping[str, Line], day: str) -> Snapshot:
-    """The directory of models. `lines` by the names of the providers that are `ready` or `probe`."""
-    cast = casting(settings, price_table(settings, day))
-    return Snapshot(listing(settings, cast, day), lines, cast)
+def snapshot(settings: Settings, lines: Mapping[str, Line], day: str, deployed: Sequence[Model] = ()) -> Snapshot:
+    """
+    The directory of models. `lines` by the names of the providers that are `ready` or `probe`, and of the targets that
+    we run ourselves; `deployed` are the models that we run.
+    """
+    cast = casting(settings, price_table(settings, day), deployed)
+    return Snapshot(listing(settings, cast, day, deployed), lines, cast)

@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from foz.canon.deployment import HERE
 from foz.canon.model import Placement
 from foz.config import address
 from foz.config.address import Address
 from foz.config.amounts import Names, Seconds, Size, Whole, expected
 from foz.config.rows import ModelRow, Name, PriceRow, ProviderSettings
+from foz.deploy.fit import FEWEST_TOKENS, USUAL_CONTEXT
 from foz.skins.nemotron.skin import MODEL
 
 SkinName = Literal[
@@ -271,6 +273,35 @@ class Jobs(Section):
     )
 
 
+class Local(Section):
+    """Models that are run on this machine (`foz deploy`), by llama.cpp: the extra `foz[local]`."""
+
+    node: Name = Field(default=HERE, description="The name of this machine, as `target_nodes` of a deployment says it.")
+    models: Path | None = Field(
+        default=None,
+        description="The folder of model files: what is fetched lands there, and a path as a source is one under it. "
+        "Default: `models` in the data directory.",
+    )
+    threads: Whole | None = Field(
+        default=None, ge=1, le=1024, description="Threads of each engine. Default: half of the processors."
+    )
+    context: Whole = Field(
+        default=USUAL_CONTEXT,
+        ge=FEWEST_TOKENS,
+        description="Tokens of one request and its answer, where a deployment says nothing; no more than the model "
+        "was trained for.",
+    )
+    drain: Seconds = Field(
+        default=300.0, description="How long a model that is unloaded waits for the requests that run on it."
+    )
+    sources: dict[str, str] = Field(
+        default={},
+        max_length=1_000,
+        description='What `model_type` and `model_size` of a deployment mean, before the catalog: `"qwen3-7b" = '
+        '"qwen3-7b-q8_0.gguf"`, a path under the folder of models, `"hf:org/repo"` or `"ollama:name"`.',
+    )
+
+
 def _url(schemes: Sequence[str], example: str) -> Callable[[SecretStr], SecretStr]:
     def check(found: SecretStr) -> SecretStr:
         parts = urlsplit(found.get_secret_value())
@@ -419,6 +450,7 @@ class Written(Section):
     jobs: Jobs = Jobs()
     scale: Scale = Scale()
     nemotron: Nemotron = Nemotron()
+    local: Local = Local()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     breaker: Breaker = Breaker()

@@ -14,11 +14,12 @@ from contextlib import asynccontextmanager
 
 from msgspec import Struct, structs
 
+from foz.canon.amount import size
 from foz.canon.deployment import HERE, Deployment, Level, Replica, Stage, Wanted, Weights
 from foz.canon.fault import CallerFault, Fault, Garbled, Refused
 from foz.deploy import stages
 from foz.deploy.decide import Doing, Step, decide
-from foz.deploy.fit import Manner, load, refuse, size, takes
+from foz.deploy.fit import Manner, load, refuse, takes
 from foz.deploy.fit import told as told_sum
 from foz.deploy.hand import Hand
 from foz.ports.clock import Clock
@@ -62,6 +63,8 @@ class Policy(Struct, frozen=True):
     probe_patience: float = 20.0
     misses: int = 2
     """Probes in a row that an engine may fail before it is ended."""
+    published: float = 0.5
+    """After which every process of the gateway has heard that a model is there."""
     withdrawn: float = 1.0
     """After which every process of the gateway has heard that a model is leaving."""
     drain: float = 300.0
@@ -202,10 +205,7 @@ class Controller:
     # -- up ----------------------------------------------------------------
 
     def _climb(self, hand: Hand, deployment: Deployment) -> None:
-        if deployment.asked != hand.asked:
-            hand.see(structs.replace(hand.seen, failures=0))
-        hand.asked = deployment.asked
-        hand.see(stages.anew(hand.seen))
+        hand.see(stages.anew(hand.seen, deployment.asked))
         hand.doing = Doing.CLIMBING
         hand.task = self._start(self._way(hand, deployment))
 
@@ -238,18 +238,22 @@ class Controller:
                 await process.ready(told, self._policy.stall)
             async with self._stage(hand, Stage.REGISTRATION):
                 await process.probe(self._policy.stall)
+                now = world.clock.now()
+                name = devices[0].name if plan.layers_on_gpu and devices else room.processor
+                replica = _replica(process, plan, now, self._policy.node, name, world.engine.name)
+                hand.see(structs.replace(hand.seen, replicas=(replica,), weights=weights))
+                await self._write(hand)
+                await world.clock.sleep(self._policy.published)
         except BaseException:
             if process is not None:
+                hand.see(structs.replace(hand.seen, replicas=()))
                 await asyncio.shield(process.stop(self._policy.grace))
             raise
-        now = world.clock.now()
         hand.process, hand.misses = process, 0
         hand.ending = asyncio.ensure_future(process.wait())
         hand.ending.add_done_callback(lambda _: self._woken.set())
         hand.served_from, hand.probe_at = now, now + round(self._policy.probe_every * _SECOND)
-        name = devices[0].name if plan.layers_on_gpu and devices else room.processor
-        replica = _replica(process, plan, now, self._policy.node, name, world.engine.name)
-        hand.see(stages.serves(hand.seen, replica, weights))
+        hand.see(stages.serves(hand.seen))
 
     @asynccontextmanager
     async def _stage(self, hand: Hand, stage: Stage) -> AsyncIterator[Told]:

@@ -39,8 +39,6 @@ class Facts(Struct, frozen=True):
     ended: bool = False
     """Its engine has ended by itself."""
     probe_at: int = 0
-    asked: int = 0
-    """What `Deployment.asked` was when it was last tried."""
 
 
 def decide(deployment: Deployment, facts: Facts, now: int) -> Step:
@@ -62,7 +60,7 @@ def _towards_running(deployment: Deployment, facts: Facts, now: int) -> Step:
     seen = deployment.seen
     match facts.doing:
         case Doing.NOTHING:
-            return Step.CLIMB if _due(deployment, facts, now) else Step.WAIT
+            return Step.CLIMB if _due(deployment, now) else Step.WAIT
         case Doing.SERVING if facts.ended:
             return Step.BURY
         case Doing.SERVING if now >= facts.probe_at and seen.replicas:
@@ -71,8 +69,8 @@ def _towards_running(deployment: Deployment, facts: Facts, now: int) -> Step:
             return Step.WAIT
 
 
-def _due(deployment: Deployment, facts: Facts, now: int) -> bool:
+def _due(deployment: Deployment, now: int) -> bool:
     seen = deployment.seen
-    if deployment.asked != facts.asked or seen.status is not DeploymentStatus.FAILED:
+    if deployment.asked != seen.asked or seen.status is not DeploymentStatus.FAILED:
         return True
     return seen.again is not None and now >= seen.again

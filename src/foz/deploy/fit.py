@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from foz.canon.amount import size
 from foz.canon.deployment import Options, Weights, Wish
 from foz.canon.fault import NoCapacity, Unsupported
 from foz.ports.devices import Device
@@ -16,7 +17,6 @@ from foz.ports.engine import Load
 from foz.ports.machine import Room
 
 MIB = 1024 * 1024
-GIB = 1024 * MIB
 PROGRAM = 64 * MIB
 BATCH = 512
 """Tokens of a prompt that are worked at together."""
@@ -127,12 +127,3 @@ def told(needs: Sum) -> str:
         f"{size(needs.weights)} of weights + {size(needs.cache)} of context + {size(needs.work)} to work in "
         f"= {size(needs.total)}"
     )
-
-
-def size(bytes: int) -> str:
-    """Bytes as the seed writes them: `28GB`, or `350MB` where that says more."""
-    for unit, name in ((GIB, "GB"), (MIB, "MB")):
-        if bytes >= unit:
-            figure = bytes / unit
-            return f"{figure:.0f}{name}" if figure >= 10 else f"{figure:.1f}".removesuffix(".0") + name  # noqa: PLR2004 - two digits are enough
-    return f"{bytes // 1024}KB"

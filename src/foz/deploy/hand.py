@@ -13,7 +13,6 @@ class Hand:
     def __init__(self, deployment: Deployment) -> None:
         self.id = deployment.id
         self.model_id = deployment.wish.model_id
-        self.asked = deployment.asked
         self.seen = deployment.seen
         self.doing = Doing.NOTHING
         self.task: asyncio.Task[None] | None = None
@@ -35,7 +34,7 @@ class Hand:
     def facts(self) -> Facts:
         """For `decide`."""
         ended = self.ending is not None and self.ending.done()
-        return Facts(self.doing, ended=ended, probe_at=self.probe_at, asked=self.asked)
+        return Facts(self.doing, ended=ended, probe_at=self.probe_at)
 
     def see(self, seen: Seen) -> None:
         """From now on."""

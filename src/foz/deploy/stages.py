@@ -7,7 +7,7 @@ loading share what is left, and 100 is a model that has answered. Where nothing 
 
 from msgspec import structs
 
-from foz.canon.deployment import DeploymentStatus, Replica, Report, Seen, Stage, StageState, Weights
+from foz.canon.deployment import Deployment, DeploymentStatus, Report, Seen, Stage, StageState, Wanted
 
 FIRST_PAUSE, LONGEST_PAUSE = 10_000, 300_000
 """Milliseconds before the first and any further try of what failed."""
@@ -39,15 +39,26 @@ def current(seen: Seen) -> Stage:
     return Stage.REGISTRATION
 
 
-def anew(seen: Seen) -> Seen:
-    """A new try: all stages are to come."""
+def anew(seen: Seen, asked: int) -> Seen:
+    """A new try: all stages are to come. Where somebody has asked for it, the failures before are forgotten."""
     return structs.replace(
         seen,
+        failures=seen.failures if asked == seen.asked else 0,
+        asked=asked,
         status=DeploymentStatus.IN_PROGRESS,
         stages=tuple(Report(stage) for stage in Stage),
         replicas=(),
         again=None,
     )
+
+
+def stands(deployment: Deployment) -> Deployment:
+    """As it may be shown: what failed and was asked for again is under way, also before the loop has heard it."""
+    seen = deployment.seen
+    waits = deployment.wanted is Wanted.RUNNING and seen.asked != deployment.asked
+    if waits and seen.status is DeploymentStatus.FAILED:
+        return structs.replace(deployment, seen=anew(seen, deployment.asked))
+    return deployment
 
 
 def begun(seen: Seen, stage: Stage, now: int) -> Seen:
@@ -69,17 +80,9 @@ def over(seen: Seen, stage: Stage, now: int) -> Seen:
     return _with(seen, structs.replace(report, state=StageState.COMPLETED, duration=took))
 
 
-def serves(seen: Seen, replica: Replica, weights: Weights) -> Seen:
-    """It answers."""
-    return structs.replace(
-        seen,
-        status=DeploymentStatus.COMPLETED,
-        replicas=(replica,),
-        weights=weights,
-        trouble=None,
-        again=None,
-        served=True,
-    )
+def serves(seen: Seen) -> Seen:
+    """It answers, and everybody has heard it."""
+    return structs.replace(seen, status=DeploymentStatus.COMPLETED, trouble=None, again=None, served=True)
 
 
 def failed(seen: Seen, why: str, now: int, *, lasting: bool) -> Seen:

@@ -17,6 +17,7 @@ mode allows lacks something.
 
 from collections.abc import Callable
 
+from foz.canon.deployment import HERE
 from foz.canon.fault import NoRoute, Unsupported
 from foz.canon.model import Model, Placement, Target
 from foz.canon.request import Ask, Mode
@@ -75,6 +76,11 @@ def _order(targets: list[Target], dice: Dice) -> tuple[Target, ...]:
     return tuple(target for standing in sorted(tiers) for target in _draw(tiers[standing], dice))
 
 
+def _barred(target: Target) -> str:
+    """Why, as far as it is a caller's to know: what we run ourselves says how it stands."""
+    return target.barred or "" if target.provider == HERE else "is not configured here"
+
+
 def _nothing(model: Model, ask: Ask) -> NoRoute | Unsupported:
     """Why no target is left, of each target."""
     whys = []
@@ -84,7 +90,7 @@ def _nothing(model: Model, ask: Ask) -> NoRoute | Unsupported:
         if target.name not in lacks:
             whys.append(f"{target.name} is {target.placement.value}, not {ask.mode.value}")
         elif target.barred:
-            whys.append(f"{target.name} is not configured here")
+            whys.append(f"{target.name} {_barred(target)}")
         elif lacks[target.name]:
             whys.append(f"{target.name} cannot do {', '.join(lacks[target.name])}")
         else:

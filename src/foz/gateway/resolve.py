@@ -3,8 +3,8 @@ From a model's name to what serves it. One immutable snapshot, swapped whole whe
 
 A name is, in this order:
 
-1. a public name, exactly: a model of the settings, or one that a provider says it has. The public name of a
-   discovered model is its bare id where one provider has it and no model of the settings is called so, else
+1. a public name, exactly: a model of the settings, one that we run, or one that a provider says it has. The public
+   name of a discovered model is its bare id where one provider has it and no other model is called so, else
    `provider/id`;
 2. a name that the caller's dialect means a provider's own model by (`source`), where that provider knows the whole of
    it: a Hugging Face id where Hugging Face's own API is spoken, say;
@@ -21,6 +21,7 @@ from itertools import islice
 
 from msgspec import Struct, structs
 
+from foz.canon.fault import Down
 from foz.canon.model import Model, Placement, Target
 from foz.gateway.likeness import Likeness
 from foz.ports.line import Line
@@ -63,6 +64,8 @@ class Listing(Struct, frozen=True):
 
     configured: tuple[Model, ...] = ()
     """The models of the settings."""
+    deployed: tuple[Model, ...] = ()
+    """Those that we run ourselves. Where a name is of the settings too, theirs is `provider/name` only."""
     gathered: Gathered | None = None
     discovered: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """What each provider says that it has."""
@@ -91,7 +94,8 @@ def _gathered(listing: Listing, cast: Cast) -> Model | None:
     if family is None:
         return None
     called = [(one, name) for one, names in listing.discovered for name in names if family.family in name.lower()]
-    own = [target for target in (cast(*pair) for pair in called) if target.placement is Placement.GPU]
+    run = [target for model in listing.deployed for target in model.targets if family.family in model.name.lower()]
+    own = [target for target in (*run, *(cast(*pair) for pair in called)) if target.placement is Placement.GPU]
     ranked = [structs.replace(target, rank=rank) for rank, target in enumerate((*own[:MOST_OWN], *family.bought))]
     return Model(family.name, tuple(ranked))
 
@@ -99,6 +103,8 @@ def _gathered(listing: Listing, cast: Cast) -> Model | None:
 def _public(listing: Listing, cast: Cast) -> dict[str, Model]:
     """All public models by their names, in the order of names."""
     found = {model.name: model for model in listing.configured}
+    for model in listing.deployed:
+        found.setdefault(model.name, model)
     gathered = _gathered(listing, cast)
     if gathered is not None and listing.everything is None and not all(one.barred for one in gathered.targets):
         found.setdefault(gathered.name, gathered)
@@ -131,6 +137,7 @@ class Snapshot:
             self._models = {listing.fallback.name: listing.fallback}
         self._listed = tuple(model for model in self._models.values() if any(not t.barred for t in model.targets))
         self._has = {provider: frozenset(names) for provider, names in listing.discovered}
+        self._run = {f"{one.owner}/{one.name}": one for one in listing.deployed}
         self._passing: dict[str, Model] = {}
         self._likeness: Likeness | None = None
 
@@ -186,6 +193,8 @@ class Snapshot:
         provider, _, rest = name.partition("/")
         if everything is not None and not (rest and provider in self._listing.apart):
             model = Model(name, (everything,))
+        elif name in self._run:
+            return self._run[name]
         elif rest and provider in self._lines:
             model = Model(name, (self._cast(provider, rest),), owner=provider)
         elif fallback is not None and name == fallback.name:
@@ -230,8 +239,11 @@ class Snapshot:
         return tuple(self._models.values())
 
     def line(self, target: Target) -> Line:
-        """How to reach a target."""
-        return self._lines[target.provider]
+        """How to reach a target. Raises Down where it is gone since it was chosen."""
+        line = self._lines.get(target.name) or self._lines.get(target.provider)
+        if line is None:
+            raise Down(f"{target.name} does not run any more", sent=False)
+        return line
 
     def with_discovered(self, provider: str, names: Iterable[str]) -> "Snapshot":
         """A new snapshot in which this provider has these models, and no other."""

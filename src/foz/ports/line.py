@@ -61,5 +61,5 @@ class Directory(Protocol):
         ...
 
     def line(self, target: Target) -> Line:
-        """How to reach a target."""
+        """How to reach a target. Raises Down where it is gone since it was chosen."""
         ...

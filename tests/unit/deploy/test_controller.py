@@ -15,7 +15,7 @@ from foz.ports.machine import Room
 from foz.testing.clock import LoopClock
 from foz.testing.deploying import FolderShelf, Imagined, KeptDeployments, NoDevices, WordEngine
 
-QUICK = Policy(probe_every=0.02, withdrawn=0.01, drain=0.5, tick=0.005, write_every=0.005)
+QUICK = Policy(probe_every=0.02, published=0.01, withdrawn=0.01, drain=0.5, tick=0.005, write_every=0.005)
 
 
 class House:
@@ -68,7 +68,7 @@ def _run(folder: Path, work: Callable[[House], Awaitable[None]], policy: Policy 
 
 
 def _serves(seen: Seen) -> bool:
-    return bool(seen.replicas)
+    return bool(seen.replicas) and seen.status is DeploymentStatus.COMPLETED
 
 
 def test_a_wish_becomes_a_replica(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from foz.canon.principal import Principal
+from foz.deploy.intake import Intake
 from foz.gateway.pipeline import Gateway
 from foz.jobs.intake import Jobs
 from foz.ledger.report import Reports
@@ -37,6 +38,8 @@ class Desk(Struct, frozen=True):
     """What callers have uploaded, where it is kept."""
     jobs: Jobs | None = None
     """What callers have asked and did not wait for."""
+    deployments: Intake | None = None
+    """What callers ask of the models that we run."""
     devices: Devices | None = None
     """The GPUs of this machine, where somebody can tell."""
     responding: Responding | None = None

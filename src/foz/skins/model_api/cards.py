@@ -5,6 +5,8 @@ What a model is good for is said by its operator; else it is what the families o
 of which nobody says what it does is taken for one that chats: those that only embed are known by their names.
 """
 
+from msgspec import Struct
+
 from foz.canon.model import Capability, Model, Placement, Profile, Standing, Target
 from foz.canon.money import Rates
 from foz.canon.request import Operation
@@ -19,7 +21,17 @@ _PER_1K = 10**9
 """Pico-units a token in one unit of 1,000 tokens."""
 
 
-def card(model: Model, *, healthy: bool) -> Wire:
+class Run(Struct, frozen=True):
+    """On what a model runs that we run."""
+
+    hardware: str | None = None
+    quantization: str | None = None
+
+
+_NOBODY_KNOWS = Run()
+
+
+def card(model: Model, *, healthy: bool, run: Run = _NOBODY_KNOWS) -> Wire:
     """A model in the list."""
     first = _first(model)
     said: Wire = {
@@ -32,15 +44,15 @@ def card(model: Model, *, healthy: bool) -> Wire:
         "status": "active" if healthy else "unhealthy",
     }
     if first.placement is Placement.GPU:
-        said["deployment"] = {"type": "local", "hardware": None, "quantization": None}
+        said["deployment"] = {"type": "local", "hardware": run.hardware, "quantization": run.quantization}
     return said
 
 
-def detail(model: Model, standing: Standing, *, healthy: bool) -> Wire:
+def detail(model: Model, standing: Standing, *, healthy: bool, run: Run = _NOBODY_KNOWS) -> Wire:
     """A model with its limits, its price and how it did of late."""
     first = _first(model)
     return {
-        **card(model, healthy=healthy),
+        **card(model, healthy=healthy, run=run),
         "parameters": _parameters(first.profile),
         "pricing": pricing(first.rates),
         "stats": {

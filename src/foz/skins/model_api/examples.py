@@ -142,3 +142,107 @@ MODEL = enveloped(
         "stats": {"average_latency_ms": 500, "availability": 0.995},
     }
 )
+
+DEPLOY = {
+    "model_type": "deepseek-v3",
+    "model_size": "7b",
+    "quantization": "int8",
+    "target_nodes": ["worker-03"],
+    "deployment_config": {
+        "max_batch_size": 8,
+        "use_flash_attention": True,
+        "use_kv_cache": True,
+        "tensor_parallel_size": 1,
+        "cpu_offload": False,
+    },
+}
+DEPLOYED = enveloped(
+    {
+        "deployment_id": "deploy-123456",
+        "status": "in_progress",
+        "model_id": "deepseek-v3-7b",
+        "estimated_time": "5m",
+        "progress_url": "/models/local/deployments/deploy-123456",
+    }
+)
+_DEPLOYMENT = {
+    "deployment_id": "deploy-123456",
+    "model_id": "deepseek-v3-7b",
+    "status": "in_progress",
+    "progress": 65,
+    "current_stage": "downloading_weights",
+    "stages": [
+        {"name": "preparation", "status": "completed", "duration": "10s"},
+        {"name": "downloading_weights", "status": "in_progress", "progress": 65},
+        {"name": "model_initialization", "status": "pending"},
+        {"name": "model_loading", "status": "pending"},
+        {"name": "service_registration", "status": "pending"},
+    ],
+}
+_LINE = {"timestamp": "2025-05-24T10:15:00Z", "level": "info", "message": "开始部署模型"}
+DEPLOYMENT = enveloped(
+    {
+        **_DEPLOYMENT,
+        "logs": [
+            _LINE,
+            {"timestamp": "2025-05-24T10:15:10Z", "level": "info", "message": "准备工作完成"},
+            {"timestamp": "2025-05-24T10:15:15Z", "level": "info", "message": "开始下载模型权重"},
+        ],
+        "estimated_completion": "2025-05-24T10:30:00Z",
+    }
+)
+DEPLOYMENTS = enveloped({"deployments": [{**_DEPLOYMENT, "estimated_completion": "2025-05-24T10:30:00Z"}]})
+LOG = "id: 1\ndata: " + json.encode(enveloped(_LINE)).decode() + "\n\ndata: [DONE]\n\n"
+UNLOADED = enveloped({"model_id": "deepseek-v3-7b", "status": "unloading", "nodes": ["worker-03"]})
+_LOCAL = {
+    "id": "deepseek-v3-14b",
+    "name": "DeepSeek V3 14B",
+    "version": "3.0",
+    "status": "active",
+    "deployment": {
+        "node_id": "worker-01",
+        "hardware": "NVIDIA A100",
+        "memory_usage": "28GB",
+        "quantization": "int8",
+        "loaded_at": "2025-05-22T10:00:00Z",
+        "health": "healthy",
+    },
+    "performance": {"tokens_per_second": 80, "avg_latency_ms": 250, "max_batch_size": 8},
+}
+LOCAL = enveloped(_LOCAL)
+LOCALS = enveloped(
+    {
+        "models": [
+            _LOCAL,
+            {
+                "id": "qwen3-7b",
+                "name": "Qwen3 7B",
+                "version": "3.0",
+                "status": "active",
+                "deployment": {
+                    "node_id": "worker-02",
+                    "hardware": "NVIDIA A10",
+                    "memory_usage": "14GB",
+                    "quantization": "int8",
+                    "loaded_at": "2025-05-23T15:30:00Z",
+                    "health": "healthy",
+                },
+                "performance": {"tokens_per_second": 65, "avg_latency_ms": 180, "max_batch_size": 12},
+            },
+        ]
+    }
+)
+NODES = enveloped(
+    {
+        "nodes": [
+            {
+                "node_id": "local",
+                "status": "healthy",
+                "hardware": ["AMD EPYC"],
+                "cores": 8,
+                "memory_total": "31GB",
+                "memory_free": "24GB",
+            }
+        ]
+    }
+)

@@ -7,6 +7,8 @@ The lists of models are on the control plane (`serve/http/faces/model_api.py`), 
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from foz.canon.fault import Fault
 from foz.canon.model import Model, Standing
 from foz.canon.request import Attribution
@@ -16,7 +18,9 @@ from foz.ports.codec import ServerCodec
 from foz.ports.headers import HEADERS, attribution_of, key_of
 from foz.ports.skin import WHOLE, Route, Visit
 from foz.skins.model_api import cards, examples
+from foz.skins.model_api.cards import Run
 from foz.skins.model_api.envelope import EnvelopedCodec, encode_fault, wrap
+from foz.skins.model_api.local import DeployBody
 from foz.wire import json
 from foz.wire.http import Call, Reply
 
@@ -114,18 +118,23 @@ class ModelApiSkin:
         every = reference.schemas()
         every |= {name: _without_model(every[name]) for name in _UNNAMED}
         every |= {name: _envelope({"$ref": f"#/components/schemas/{data}"}) for name, data in _DATA.items()}
-        return {**every, "Error": _envelope({"type": "null"})}
+        _, deploys = msgspec.json.schema_components((DeployBody,), ref_template="#/components/schemas/{name}")
+        return {**every, **deploys, "Error": _envelope({"type": "null"})}
 
 
-def say_models(models: list[tuple[Model, bool]], request_id: str) -> Reply:
-    """The list; with each model, whether it can be asked now."""
-    said = {"models": [cards.card(model, healthy=healthy) for model, healthy in models]}
+def say_models(models: list[tuple[Model, bool]], request_id: str, runs: Mapping[str, Run] | None = None) -> Reply:
+    """The list; with each model, whether it can be asked now. `runs`: on what those run that we run."""
+    known = runs or {}
+    said = {
+        "models": [cards.card(model, healthy=healthy, run=known.get(model.name, Run())) for model, healthy in models]
+    }
     return Reply(200, WHOLE, wrap(json.encode(said), request_id))
 
 
-def say_model(model: Model, standing: Standing, request_id: str, *, healthy: bool) -> Reply:
+def say_model(model: Model, standing: Standing, request_id: str, *, healthy: bool, run: Run | None = None) -> Reply:
     """One model, whole."""
-    return Reply(200, WHOLE, wrap(json.encode(cards.detail(model, standing, healthy=healthy)), request_id))
+    said = cards.detail(model, standing, healthy=healthy, run=run or Run())
+    return Reply(200, WHOLE, wrap(json.encode(said), request_id))
 
 
 def _without_model(schema: Any) -> object:

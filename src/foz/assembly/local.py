@@ -1,0 +1,172 @@
+"""
+Models that we run: in every process the way to their engines, in one process the loop that owns them.
+
+Exactly one process of a data directory runs engines: the one that holds its lock. All others (further workers, `foz
+worker`) find in the store where the engines are, a few times a second, and reach them over loopback. Where the owner
+dies its engines die with it; the next one to take the lock starts them again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+from foz.assembly.duty import tried
+from foz.canon.deployment import Replica
+from foz.canon.model import Model, Patience
+from foz.canon.request import Operation
+from foz.config.deployed import asked, deployed
+from foz.config.engines import environment
+from foz.config.settings import Settings
+from foz.deploy.controller import Controller, Policy, World
+from foz.deploy.fit import Manner
+from foz.deploy.intake import Intake, Known
+from foz.dialects.openai.speech import speech
+from foz.net.origin import Endpoint, Origin
+from foz.ports.clock import Clock
+from foz.ports.codec import Speech
+from foz.ports.deployments import Deployments
+from foz.ports.devices import Devices
+from foz.ports.engine import Engine
+from foz.ports.line import Line
+from foz.ports.machine import Machine
+from foz.ports.watch import Watch
+from foz.ports.weights import Shelf
+from foz.runtime.llamacpp.engine import LlamaCpp
+from foz.runtime.machine import ThisMachine
+from foz.runtime.ownership import Ownership
+from foz.runtime.paths import PathShelf
+from foz.telemetry.nvml import NvmlDevices
+from foz.testing.deploying import AnyShelf, WordEngine
+
+log = logging.getLogger("foz.local")
+
+LOOK_SECONDS = 0.2
+TAKE_SECONDS = 0.5
+FOLDER = "models"
+_API = "/v1"
+
+
+class Means(Struct, frozen=True):
+    """What deployments are judged and made with on this machine."""
+
+    shelf: Shelf
+    machine: Machine
+    devices: Devices
+
+
+def means(settings: Settings) -> Means:
+    """Of these settings."""
+    folder = settings.local.models or settings.data / FOLDER
+    shelf = AnyShelf() if settings.test_mode else PathShelf(folder, settings.local.sources)
+    return Means(shelf, ThisMachine(), NvmlDevices())
+
+
+def intake(settings: Settings, store: Deployments, clock: Clock, new: Callable[[], bytes], with_: Means) -> Intake:
+    """What people may ask of deployments, through whichever door."""
+    known = Known(with_.devices, with_.machine, settings.local.node, any_node=settings.test_mode)
+    return Intake(store, with_.shelf, clock, new, known)
+
+
+class Local:
+    """
+    What one process has of the models that are run here. `changed` is called when there are others, with the names of
+    the targets that have another engine than before: what the one before did is not theirs.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Deployments,
+        watch: Watch,
+        clock: Clock,
+        changed: Callable[[Sequence[str]], None],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._watch = watch
+        self._clock = clock
+        self._changed = changed
+        self._speech: Mapping[Operation, Speech] = speech()
+        self._version = -1
+        self._ways: dict[str, tuple[Replica, Origin]] = {}
+        self._ownership = Ownership(settings.data)
+        self._controller: Controller | None = None
+        self._means = means(settings)
+        self.models: Sequence[Model] = ()
+
+    @property
+    def lines(self) -> Mapping[str, Line]:
+        """How the replicas are reached, by the name of their target."""
+        return {name: Line(origin, self._speech) for name, (_, origin) in self._ways.items()}
+
+    def intake(self, new: Callable[[], bytes]) -> Intake:
+        """What callers may ask of them."""
+        return intake(self._settings, self._store, self._clock, new, self._means)
+
+    async def look(self) -> None:
+        """Whether anything has changed, and what."""
+        version = await self._store.version()
+        if version == self._version:
+            return
+        found = await self._store.listed()
+        self._version = version
+        models = deployed(found, self._patience())
+        before = {name: replica for name, (replica, _) in self._ways.items()}
+        now = {} if self._settings.test_mode else asked(found)
+        if _same(before, now) and models == self.models:
+            return
+        gone = [origin for name, (replica, origin) in self._ways.items() if not _is(now.get(name), replica)]
+        self._ways = {
+            name: self._ways[name] if _is(before.get(name), replica) else (replica, self._origin(replica))
+            for name, replica in now.items()
+        }
+        self.models = models
+        self._changed([name for name, replica in now.items() if not _is(before.get(name), replica)])
+        await asyncio.gather(*(origin.close() for origin in gone))
+
+    def _patience(self) -> Patience:
+        given = self._settings.timeouts
+        return Patience(given.connect, given.first_byte, given.idle, given.total)
+
+    def _origin(self, replica: Replica) -> Origin:
+        return self._reach(replica.url + _API, replica.key)
+
+    def _reach(self, url: str, key: str) -> Origin:
+        return Origin(Endpoint(url, ((b"authorization", f"Bearer {key}".encode()),)), self._watch)
+
+    async def own(self) -> None:
+        """Runs the engines, from when the lock is ours; until cancelled."""
+        while not await asyncio.to_thread(self._ownership.take):
+            await self._clock.sleep(TAKE_SECONDS)
+        self._controller = Controller(self._world(), self._policy())
+        await self._controller.run()
+
+    def _world(self) -> World:
+        engine: Engine = LlamaCpp(environment(), self._reach, self._clock)
+        if self._settings.test_mode:
+            engine = WordEngine()
+        means = self._means
+        return World(self._store, means.shelf, engine, means.machine, means.devices, self._clock)
+
+    def _policy(self) -> Policy:
+        given = self._settings.local
+        return Policy(manner=Manner(given.threads, given.context), node=given.node, drain=given.drain)
+
+    async def close(self, drain: float) -> None:
+        """Ends what is ours, when what runs on it has ended or after so many seconds. `own` was cancelled before."""
+        if self._controller is not None:
+            controller, self._controller = self._controller, None
+            await tried("engines may not have been told to stop", lambda: controller.close(drain))
+        self._ownership.close()
+        await asyncio.gather(*(origin.close() for _, origin in self._ways.values()))
+
+
+def _is(one: Replica | None, other: Replica) -> bool:
+    """Whether they are one engine."""
+    return one is not None and (one.url, one.key) == (other.url, other.key)
+
+
+def _same(before: Mapping[str, Replica], now: Mapping[str, Replica]) -> bool:
+    return before.keys() == now.keys() and all(_is(before[name], replica) for name, replica in now.items())

@@ -1,0 +1,123 @@
+"""
+Deployments for the commands: written down in the data directory, beside the gateway that runs the engines.
+
+What is asked here a running gateway finds by itself; where none runs it is done when the next one starts.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from msgspec import Struct
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from foz.assembly.books import Books, StoreError
+from foz.assembly.local import intake, means
+from foz.canon.deployment import Deployment, DeploymentStatus, Stage, StageState
+from foz.canon.fault import Fault
+from foz.canon.identity import Identities
+from foz.canon.principal import LOCAL_ADMIN
+from foz.cli.settings import read_settings
+from foz.cli.words import plain
+from foz.config.exposure import make_data
+from foz.config.refusal import ConfigError
+from foz.config.settings import Settings
+from foz.deploy.intake import Intake
+from foz.deploy.stages import current, report_of
+from foz.net.clock import SystemClock
+from foz.runtime.ownership import Ownership
+
+T = TypeVar("T")
+LOOK_SECONDS = 0.2
+
+
+class Yard(Struct, frozen=True):
+    """Deployments, and whether a gateway is there to see to them."""
+
+    intake: Intake
+    runs: Callable[[], bool]
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Yard]:
+    make_data(settings.data)
+    clock = SystemClock()
+    books = Books(settings, clock)
+    try:
+        new = Identities(clock.now, os.urandom).new
+        ownership = Ownership(settings.data)
+        yield Yard(intake(settings, books.deployments, clock, new, means(settings)), ownership.taken)
+    finally:
+        await books.close()
+
+
+def run(config: Path | None, work: Callable[[Yard], Coroutine[Any, Any, T]]) -> T:
+    """Does it on the deployments of the settings. What goes wrong is told in one line."""
+    settings = read_settings(config)
+
+    async def there() -> T:
+        async with _opened(settings) as found:
+            return await work(found)
+
+    try:
+        return asyncio.run(there())
+    except (ConfigError, StoreError) as error:
+        raise click.ClickException(str(error)) from error
+    except Fault as fault:
+        raise click.ClickException(fault.message) from fault
+
+
+async def watched(yard: Yard, deployment: Deployment) -> Deployment:
+    """Shows its stages and its bytes on standard error until nothing more is done about it; as it stands then."""
+    with _Bars() as bars:
+        while True:
+            stands = await yard.intake.find(LOCAL_ADMIN, deployment.id)
+            bars.show(stands)
+            if stands.seen.status is not DeploymentStatus.IN_PROGRESS or stands.seen.gone:
+                return stands
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+class _Bars(Progress):
+    """One line for each stage that has begun."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn("{task.description:<21}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, highlight=False),
+        )
+        self._lines: dict[Stage, TaskID] = {}
+
+    def show(self, deployment: Deployment) -> None:
+        """As it stands."""
+        for report in deployment.seen.stages:
+            if report.state is StageState.PENDING:
+                continue
+            line = self._lines.get(report.stage)
+            if line is None:
+                line = self._lines[report.stage] = self.add_task(report.stage.value, total=None)
+            over = report.state is StageState.COMPLETED
+            total = report.total if report.total is not None or not over else max(report.done, 1)
+            self.update(line, completed=total or 1 if over else report.done, total=total)
+
+
+def told(deployment: Deployment) -> str:
+    """How it stands, in a line."""
+    seen = deployment.seen
+    name = deployment.wish.model_id
+    if seen.gone:
+        return f"{name} is unloaded."
+    if seen.status is DeploymentStatus.COMPLETED:
+        return f"{name} runs on this machine ({deployment.id})."
+    if seen.status is DeploymentStatus.FAILED:
+        return f"{name} could not be deployed ({deployment.id}): {plain(seen.trouble)}"
+    stage = current(seen)
+    return f"{name} is being deployed ({deployment.id}): {stage}, {report_of(seen, stage).state}."

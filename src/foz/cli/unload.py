@@ -1,0 +1,36 @@
+"""`foz unload`: a model that runs on this machine ends, when what runs on it has ended."""
+
+from pathlib import Path
+
+import click
+
+from foz.canon.deployment import Deployment
+from foz.canon.principal import LOCAL_ADMIN
+from foz.cli.local import LOOK_SECONDS, Yard, run, told
+from foz.cli.settings import config_option
+from foz.net.clock import SystemClock
+
+
+@click.command("unload")
+@click.argument("model_id")
+@click.option("--purge", is_flag=True, help="Remove its file too, where Foz has fetched or made it.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until it is gone.")
+@config_option
+def command(model_id: str, *, purge: bool, wait: bool, config: Path | None) -> None:
+    """End a model by its name: nobody is let in any more, and requests that run on it end first."""
+
+    async def work(yard: Yard) -> tuple[Deployment, bool]:
+        found = await yard.intake.unload(LOCAL_ADMIN, model_id, purge=purge)
+        runs = yard.runs()
+        while wait and runs and not found.seen.gone:
+            await SystemClock().sleep(LOOK_SECONDS)
+            found = await yard.intake.find(LOCAL_ADMIN, found.id)
+        return found, runs
+
+    found, runs = run(config, work)
+    if found.seen.gone:
+        click.echo(told(found))
+    else:
+        click.echo(f"{model_id} is being unloaded.")
+    if not runs:
+        click.echo("No gateway runs here now: it is done as soon as `foz serve` does.", err=True)

@@ -1,0 +1,70 @@
+"""What we run, as models that callers can name: a deployment is a model whose targets are its replicas."""
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from foz.canon.deployment import HERE, Deployment, DeploymentStatus, Replica, Wanted
+from foz.canon.model import Capability, Model, Patience, Placement, Target
+from foz.canon.money import FREE
+from foz.canon.request import Operation
+from foz.deploy.stages import progress
+from foz.providers.profile import profile
+
+_TALKS = frozenset({Operation.CHAT, Operation.COMPLETE})
+_LACKS = frozenset({Capability.IMAGES.value, Capability.AUDIO.value, Capability.FILES.value})
+
+
+def deployed(deployments: Iterable[Deployment], patience: Patience) -> tuple[Model, ...]:
+    """The models that are wanted, also those that cannot be asked just now: they say why."""
+    return tuple(_model(one, patience) for one in deployments if one.wanted is Wanted.RUNNING and not one.seen.gone)
+
+
+def _model(deployment: Deployment, patience: Patience) -> Model:
+    wish, weights = deployment.wish, deployment.seen.weights
+    healthy = [replica for replica in deployment.seen.replicas if replica.healthy]
+    first = healthy[0] if healthy else None
+    known = profile(wish.model_type)
+    target = Target(
+        provider=HERE,
+        model=wish.model_id,
+        placement=Placement.GPU,
+        profile=structs.replace(
+            known,
+            operations=known.operations & _TALKS,
+            lacks=known.lacks | _LACKS,
+            context=first.context if first else known.context,
+        ),
+        rates=FREE,
+        patience=patience,
+        barred=None if first else _why(deployment),
+    )
+    return Model(
+        name=wish.model_id,
+        targets=(target,),
+        created=deployment.at // 1000,
+        owner=HERE,
+        description=None if weights is None else f"{weights.title or wish.model_type}, run on this machine.",
+        title=weights.title if weights else None,
+        version=weights.version if weights else None,
+    )
+
+
+def _why(deployment: Deployment) -> str:
+    seen = deployment.seen
+    if seen.replicas:
+        return "does not answer just now"
+    if seen.status is DeploymentStatus.IN_PROGRESS:
+        return f"is being deployed ({progress(seen)} %)"
+    return "is not running just now: " + ("it is started again" if seen.again else "its deployment failed")
+
+
+def asked(deployments: Iterable[Deployment]) -> dict[str, Replica]:
+    """Which replica answers for each target that can be asked, by the target's name."""
+    return {
+        f"{HERE}/{one.wish.model_id}": replica
+        for one in deployments
+        if one.wanted is Wanted.RUNNING
+        for replica in one.seen.replicas
+        if replica.healthy
+    }

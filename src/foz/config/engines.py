@@ -1,0 +1,24 @@
+"""What of our environment an engine sees: where programs, libraries and devices are, and no key of anybody."""
+
+from foz.config.load import process_environment
+
+_KEPT = frozenset(
+    {
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        "PATH",
+        "PYTHONPATH",
+        "TMPDIR",
+        "TZ",
+        "VIRTUAL_ENV",
+    }
+)
+_DEVICES = ("CUDA_", "GGML_", "HIP_", "NVIDIA_VISIBLE_", "ROCR_", "VK_", "ZE_")
+
+
+def environment() -> dict[str, str]:
+    """Of this process."""
+    return {name: value for name, value in process_environment().items() if name in _KEPT or name.startswith(_DEVICES)}
