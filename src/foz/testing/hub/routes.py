@@ -24,6 +24,7 @@ TOKEN = "hf_good"  # noqa: S105 - of a fake
 LARGE = 32 * 1024
 """From so many bytes on a file is not in the repository itself."""
 _API = re.compile(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?")
+_TREE = re.compile(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)")
 _FILE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _MANIFEST = re.compile(r"/v2/([^/]+)/([^/]+)/manifests/([^/]+)")
 _BLOB = re.compile(r"/v2/([^/]+)/([^/]+)/blobs/sha256:([0-9a-f]{64})")
@@ -47,8 +48,8 @@ class FakeHub(FileServer):
         if path == "/_asked":
             return _json([{"method": one.method, "path": one.path, "headers": one.headers} for one in self.asked])
         for pattern, answer in (
-            (_API, self._repo), (_FILE, self._resolved), (_MANIFEST, self._manifest), (_BLOB, self._blob),
-            (_CDN, self._cdn),
+            (_API, self._repo), (_TREE, self._tree), (_FILE, self._resolved), (_MANIFEST, self._manifest),
+            (_BLOB, self._blob), (_CDN, self._cdn),
         ):  # fmt: skip
             if found := pattern.fullmatch(path):
                 return answer(asked, *(group or "" for group in found.groups()))
@@ -68,6 +69,12 @@ class FakeHub(FileServer):
                 "siblings": [_sibling(name, path) for name, path in files.items()],
             }
         )  # fmt: skip
+
+    def _tree(self, asked: Asked, repo: str, revision: str) -> Answer:
+        refused = self._refused(asked, repo, revision)
+        if refused is not None:
+            return refused
+        return _json([_entry(name, path) for name, path in self._files(repo).items()])
 
     def _resolved(self, asked: Asked, repo: str, revision: str, name: str) -> Answer:
         refused = self._refused(asked, repo, revision)
@@ -152,6 +159,12 @@ def _sibling(name: str, path: Path) -> dict[str, object]:
     size = path.stat().st_size
     told: dict[str, object] = {"rfilename": name, "size": size, "blobId": _sum(path)[:40]}
     return {**told, "lfs": {"sha256": _sum(path), "size": size, "pointerSize": 134}} if size >= LARGE else told
+
+
+def _entry(name: str, path: Path) -> dict[str, object]:
+    size = path.stat().st_size
+    told: dict[str, object] = {"type": "file", "path": name, "size": size, "oid": _sum(path)[:40]}
+    return {**told, "lfs": {"oid": _sum(path), "size": size, "pointerSize": 134}} if size >= LARGE else told
 
 
 def _sum(path: Path) -> str:
