@@ -66,6 +66,8 @@ def _said(request: ChatRequest) -> Any:
             if part["type"] == "tool_result":
                 part["parts"] = [{**inner, "mime": None} for inner in part["parts"] if inner.get("text", "there") != ""]
         message["parts"] = [part for part in message["parts"] if part != {"type": "text", "text": ""}]
+    if said["reasoning"] is not None and said["reasoning"]["enabled"]:
+        said["reasoning"]["effort"] = "medium"
     if said["sampling"]["seed"] is not None and said["sampling"]["seed"] < 0:
         said["sampling"]["seed"] = None
     return {**said, "max_output": said["max_output"] or None, "top_logprobs": said["top_logprobs"] or None}
@@ -164,7 +166,7 @@ def test_what_a_turn_holds_is_in_its_place() -> None:
     ("think", "wish", "needed"),
     [
         (None, None, False),
-        (True, ReasoningWish(enabled=True), True),
+        (True, ReasoningWish("medium", enabled=True), True),
         (False, ReasoningWish(enabled=False), False),
         ("high", ReasoningWish("high"), True),
     ],

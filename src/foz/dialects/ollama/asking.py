@@ -33,6 +33,8 @@ _LEVELS: Mapping[str, str | bool] = {
     "xhigh": "max", "ultra": "max", "max": "max",
 }  # fmt: skip
 """OpenAI's scale is longer at both ends: the nearest of Ollama's, as Ollama's own /v1 has it."""
+PLAINLY = ReasoningWish("medium", enabled=True)
+"""Thinking that is simply on, in a word for those who only know levels: not all of Ollama's models know any."""
 _BUDGETS = ((2048, "low"), (8192, "medium"))
 _NAMES = {"repetition_penalty": "repeat_penalty"}
 
@@ -140,6 +142,8 @@ def say_think(wish: ReasoningWish | None) -> bool | str | None:
     """`think`: a level, on, off, or nothing: left out, a model that can think does."""
     if wish is None:
         return None
+    if wish == PLAINLY:
+        return True
     if wish.effort is not None and wish.effort != "default":
         return _LEVELS.get(wish.effort, True)
     if wish.enabled is False or wish.budget == 0:

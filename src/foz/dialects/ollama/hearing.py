@@ -27,6 +27,7 @@ from foz.canon.request import (
 )
 from foz.canon.tool import ToolSpec
 from foz.dialects.ollama import bodies
+from foz.dialects.ollama.asking import PLAINLY
 from foz.dialects.ollama.bodies import Bag, wrong
 from foz.dialects.ollama.frames import BROKEN, DIALECT
 from foz.wire import json
@@ -123,7 +124,7 @@ def hear_think(think: bool | str | None) -> ReasoningWish | None:
     if think is None or think == "":
         return None
     if isinstance(think, bool):
-        return ReasoningWish(enabled=think)
+        return PLAINLY if think else ReasoningWish(enabled=False)
     if think not in LEVELS:
         raise wrong("think", f'expected true, false, or one of "{", ".join(LEVELS)}"')
     return ReasoningWish(think)
