@@ -59,7 +59,7 @@ def test_a_model_from_its_deployment_to_its_end(gateway: Served) -> None:
     ("arguments", "words"),
     [
         (("deploy", "bad", "--source", "nope.gguf"), "There is no file 'nope.gguf'"),
-        (("deploy", "bad", "--source", "../foz.db"), "no path under the folder of models"),
+        (("deploy", "bad", "--source", "../foz.db"), "a plain path under the folder of models was expected"),
         (("deploy", "bad", "--source", "small.gguf", "--set", "speed=1"), "unknown field `speed`"),
         (("deploy", "bad", "--source", "small.gguf", "--set", "use_kv_cache=false"), "llama.cpp always keeps"),
         (("unload", "nobody"), "There is no local model 'nobody'"),

@@ -181,8 +181,7 @@ def test_a_log_is_streamed(gateway: Served) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({"model_type": "other", "source": "../foz.db"}, 400, "no path under the folder of models"),
-        ({"model_type": "other", "source": "/etc/passwd"}, 400, "no path under the folder of models"),
+        ({"model_type": "other", "source": "../foz.db"}, 400, "a plain path under the folder of models was expected"),
         ({"model_type": "../other", "source": "small.gguf"}, 400, "model_type: expected a word"),
         ({"model_type": "m", "model_id": "../x", "source": "small.gguf"}, 400, "model_id: expected a name"),
         ({"model_type": "m", "model_id": "nodes", "source": "small.gguf"}, 400, "model_id: expected a name"),
@@ -221,6 +220,16 @@ def test_what_is_not_there_is_not_found(gateway: Served, name: str) -> None:
         status, said = _call(gateway, method, path)
         assert status in {404, 405}, said
         assert said["data"] is None
+
+
+def test_a_path_out_of_the_folder_fails(gateway: Served) -> None:
+    """A path that leads out of the folder of models, as it is or by a link, is a failed deployment that says so."""
+    (gateway.folder / "data/models/link.gguf").symlink_to("/etc/passwd")
+    for source in ("/etc/passwd", "link.gguf"):
+        over = _deployed(gateway, {"model_type": "out", "source": source})
+        assert over["status"] == "failed"
+        assert "leads out of the folder of models" in over["error"]
+        _data(gateway, "DELETE", "/models/local/out")
 
 
 def test_a_bad_file_fails_clearly(gateway: Served) -> None:

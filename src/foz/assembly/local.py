@@ -8,11 +8,12 @@ dies its engines die with it; the next one to take the lock starts them again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from foz.assembly.duty import tried
+from foz.assembly.shelf import outside, shelf
 from foz.canon.deployment import Replica
 from foz.canon.model import Model, Patience
 from foz.canon.request import Operation
@@ -36,7 +37,6 @@ from foz.ports.weights import Shelf
 from foz.runtime.llamacpp.engine import LlamaCpp
 from foz.runtime.machine import ThisMachine
 from foz.runtime.ownership import Ownership
-from foz.runtime.paths import PathShelf
 from foz.telemetry.nvml import NvmlDevices
 from foz.testing.deploying import AnyShelf, WordEngine
 
@@ -44,7 +44,6 @@ log = logging.getLogger("foz.local")
 
 LOOK_SECONDS = 0.2
 TAKE_SECONDS = 0.5
-FOLDER = "models"
 _API = "/v1"
 
 
@@ -54,13 +53,14 @@ class Means(Struct, frozen=True):
     shelf: Shelf
     machine: Machine
     devices: Devices
+    close: Callable[[], Awaitable[None]]
 
 
-def means(settings: Settings) -> Means:
-    """Of these settings."""
-    folder = settings.local.models or settings.data / FOLDER
-    shelf = AnyShelf() if settings.test_mode else PathShelf(folder, settings.local.sources)
-    return Means(shelf, ThisMachine(), NvmlDevices())
+def means(settings: Settings, watch: Watch, clock: Clock) -> Means:
+    """Of these settings, in the running loop."""
+    reach = outside(settings, watch)
+    made = AnyShelf() if settings.test_mode else shelf(settings, reach, clock)
+    return Means(made, ThisMachine(), NvmlDevices(), reach.close)
 
 
 def intake(settings: Settings, store: Deployments, clock: Clock, new: Callable[[], bytes], with_: Means) -> Intake:
@@ -93,7 +93,7 @@ class Local:
         self._ways: dict[str, tuple[Replica, Origin]] = {}
         self._ownership = Ownership(settings.data)
         self._controller: Controller | None = None
-        self._means = means(settings)
+        self._means = means(settings, watch, clock)
         self.models: Sequence[Model] = ()
 
     @property
@@ -160,7 +160,7 @@ class Local:
             controller, self._controller = self._controller, None
             await tried("engines may not have been told to stop", lambda: controller.close(drain))
         self._ownership.close()
-        await asyncio.gather(*(origin.close() for _, origin in self._ways.values()))
+        await asyncio.gather(self._means.close(), *(origin.close() for _, origin in self._ways.values()))
 
 
 def _is(one: Replica | None, other: Replica) -> bool:

@@ -78,9 +78,7 @@ class Outbound:
 
     def _context(self, settings: Settings) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = ssl.create_default_context()
-            if settings.outbound.ca_file is not None:
-                _trust(self._tls, settings.outbound.ca_file)
+            self._tls = trusting(settings.outbound.ca_file)
         return self._tls
 
     async def look(self) -> dict[str, list[str]]:
@@ -107,6 +105,14 @@ class Outbound:
     async def close(self) -> None:
         """Closes idle connections."""
         await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))
+
+
+def trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """The usual authorities, and those of this file. Raises ConfigError."""
+    tls = ssl.create_default_context()
+    if ca_file is not None:
+        _trust(tls, ca_file)
+    return tls
 
 
 def _trust(tls: ssl.SSLContext, ca_file: Path) -> None:

@@ -30,6 +30,7 @@ from foz.config.settings import Settings
 from foz.deploy.intake import Intake
 from foz.deploy.stages import current, report_of
 from foz.net.clock import SystemClock
+from foz.net.watch import TickingWatch
 from foz.runtime.ownership import Ownership
 
 T = TypeVar("T")
@@ -48,11 +49,13 @@ async def _opened(settings: Settings) -> AsyncIterator[Yard]:
     make_data(settings.data)
     clock = SystemClock()
     books = Books(settings, clock)
+    found = means(settings, TickingWatch(asyncio.get_running_loop()), clock)
     try:
         new = Identities(clock.now, os.urandom).new
         ownership = Ownership(settings.data)
-        yield Yard(intake(settings, books.deployments, clock, new, means(settings)), ownership.taken)
+        yield Yard(intake(settings, books.deployments, clock, new, found), ownership.taken)
     finally:
+        await found.close()
         await books.close()
 
 

@@ -27,7 +27,14 @@ from foz.config.settings import Settings
 
 FILE = "foz.toml"
 _LARGEST = 4 * 2**20
-_PATHS = (("data",), ("server", "tls_cert"), ("server", "tls_key"), ("outbound", "ca_file"), ("local", "models"))
+_PATHS = (
+    ("data",),
+    ("server", "tls_cert"),
+    ("server", "tls_key"),
+    ("outbound", "ca_file"),
+    ("local", "models"),
+    ("local", "ollama_models"),
+)
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 

@@ -294,6 +294,18 @@ class Local(Section):
     drain: Seconds = Field(
         default=300.0, description="How long a model that is unloaded waits for the requests that run on it."
     )
+    hub: Origin = Field(
+        default="https://huggingface.co",
+        description="Hugging Face's hub, or a mirror of it. A mirror in your own network may send to others there. "
+        "From `HF_ENDPOINT`.",
+    )
+    ollama_registry: Origin = Field(
+        default="https://registry.ollama.ai", description="Where models of Ollama are fetched from."
+    )
+    ollama_models: Path | None = Field(
+        default=None,
+        description="The folder of an Ollama server's own files, which are run where they lie. From `OLLAMA_MODELS`.",
+    )
     sources: dict[str, str] = Field(
         default={},
         max_length=1_000,

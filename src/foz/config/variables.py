@@ -25,6 +25,8 @@ _SHORT: dict[tuple[str, str], tuple[str, ...]] = {
     ("auth", "admin_key"): ("FOZ_ADMIN_KEY",),
     ("scale", "rabbitmq_url"): ("FOZ_RABBITMQ_URL", "RABBITMQ_URL"),
     ("scale", "redis_url"): ("FOZ_REDIS_URL", "REDIS_URL"),
+    ("local", "hub"): ("HF_ENDPOINT",),
+    ("local", "ollama_models"): ("OLLAMA_MODELS",),
     ("outbound", "https_proxy"): ("HTTPS_PROXY", "https_proxy"),
     ("outbound", "http_proxy"): ("HTTP_PROXY", "http_proxy"),
     ("outbound", "no_proxy"): ("NO_PROXY", "no_proxy"),
