@@ -23,7 +23,7 @@ ROWS = list(catalog().values())
 REMOTE = [row for row in ROWS if not row.local and row.name != SIMULATED and row.auth != "oci"]
 LOCAL = [row for row in ROWS if row.local]
 WANTED = {
-    "openai", "nvidia", "huggingface", "deepseek", "mistral", "groq", "openrouter", "together", "xai",
+    "openai", "anthropic", "nvidia", "huggingface", "deepseek", "mistral", "groq", "openrouter", "together", "xai",
     "oci", "oci_agent", "vllm", "llamacpp", "lmstudio", "ollama", "simulated",
 }  # fmt: skip
 
@@ -47,6 +47,7 @@ def test_a_row_may_stand_in_foz_toml(row: ProviderRow) -> None:
         name=row.name,
         secret=row.secret,
         auth=row.auth,
+        auth_header=row.auth_header or None,
         forwards=row.forwards,
         models=row.models,
         placement=row.placement.value,

@@ -89,7 +89,9 @@ class Outbound:
 
     async def _names(self, one: Provider) -> list[str] | None:
         try:
-            answer = await self._upstreams[one.name].send(Call("GET", one.row.models), LOOK)
+            answer = await self._upstreams[one.name].send(
+                Call("GET", one.row.models, TONGUES[one.row.dialect].listing), LOOK
+            )
             try:
                 reply = await answer.whole(MAX_LIST)
             finally:

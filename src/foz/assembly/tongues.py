@@ -12,6 +12,9 @@ from foz.assembly import oracle
 from foz.assembly.oracle import Means
 from foz.canon.request import Operation
 from foz.config.bind import Provider
+from foz.dialects.anthropic import speech as anthropic
+from foz.dialects.anthropic.frames import VERSION
+from foz.dialects.anthropic.listing import read_list as anthropic_list
 from foz.dialects.huggingface import speech as huggingface
 from foz.dialects.huggingface.faults import LOADING, loading
 from foz.dialects.ollama import speech as ollama
@@ -23,8 +26,9 @@ from foz.net.waking import Waking
 from foz.ports.clock import Clock
 from foz.ports.codec import Speech
 from foz.ports.upstream import Upstream
-from foz.providers.profile import habits, kind
+from foz.providers.profile import habits, kind, manner
 from foz.providers.row import Dialect, ProviderRow
+from foz.wire.http import Headers
 
 
 class Tongue(Struct, frozen=True):
@@ -33,6 +37,8 @@ class Tongue(Struct, frozen=True):
     speech: Callable[[ProviderRow], Mapping[Operation, Speech]]
     read_list: Callable[[bytes], list[str]]
     """The models that a list names, from the answer to GET of the row's `models`. Raises DecodeError."""
+    listing: Headers = ()
+    """What is sent along where that list is asked for."""
     around: Callable[[Upstream, Provider, Means], Upstream] | None = None
     """What the dialect itself needs around its upstream, such as another try in another format."""
 
@@ -49,10 +55,11 @@ def _huggingface(row: ProviderRow) -> Mapping[Operation, Speech]:
 
 TONGUES: Mapping[Dialect, Tongue] = {
     "openai": Tongue(_openai, read_list),
+    "anthropic": Tongue(lambda _: anthropic.speech(manner), anthropic_list, (VERSION,)),
     "huggingface": Tongue(_huggingface, read_list),
     "ollama": Tongue(lambda _: ollama.SPEECH, read_tags),
-    "oci": Tongue(oracle.speech, read_list, oracle.around),
-    "oci_agent": Tongue(oracle.agent_speech, read_list, oracle.agents),
+    "oci": Tongue(oracle.speech, read_list, around=oracle.around),
+    "oci_agent": Tongue(oracle.agent_speech, read_list, around=oracle.agents),
 }
 
 Wrap = Callable[[Upstream, Provider, Clock], Upstream]

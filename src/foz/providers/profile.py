@@ -16,6 +16,7 @@ import msgspec
 
 from foz.canon.model import Capability, Profile
 from foz.canon.request import Operation
+from foz.dialects.anthropic.asking import Manner
 from foz.dialects.huggingface.kind import Kind
 from foz.dialects.openai.chat.thinking import Habits, Thinking
 
@@ -34,6 +35,8 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a conversation is folded into a prompt where the model is asked at an endpoint that only continues text."""
     thinking: Thinking | None = None
     """How it is told to think where the server leaves that to the request."""
+    budgets: bool = False
+    """Whether it thinks by a budget of tokens and knows no effort, as Anthropic's models did at first."""
     embedding: dict[str, Any] = {}
     """Fields of requests for embeddings that it needs and callers may not say."""
 
@@ -83,6 +86,12 @@ def profile(model: str) -> Profile:
     if known is UNKNOWN:
         return ANYTHING
     return Profile(known.operations, frozenset(lack.value for lack in known.lacks), known.context, known.max_output)
+
+
+def manner(model: str) -> Manner:
+    """What the model's family takes of what Anthropic's dialect has to say."""
+    known = family(model)
+    return Manner(known.max_output, known.budgets)
 
 
 def habits(model: str) -> Habits:

@@ -12,7 +12,7 @@ from foz.canon.model import Placement
 from foz.dialects.oci.telling import Facts
 
 Auth = Literal["bearer", "header", "none", "oci"]
-Dialect = Literal["openai", "huggingface", "ollama", "oci", "oci_agent"]
+Dialect = Literal["openai", "anthropic", "huggingface", "ollama", "oci", "oci_agent"]
 Knows = Literal["", "org/name", "name:latest"]
 Quirk = Literal["max_tokens", "no_reasoning_back", "families", "loads", "dedicated"]
 """

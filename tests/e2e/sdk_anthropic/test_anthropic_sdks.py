@@ -2,8 +2,9 @@
 Anthropic's official SDK, in three major versions, runs the whole surface against `foz serve` over a real socket.
 
 Each version is a program of its own that runs all its checks against one set-up of the gateway and reports them; each
-check is a test here. The set-ups: the simulated model within the gateway (`TEST_MODE`), and a provider of another
-dialect behind a socket.
+check is a test here. The set-ups: the simulated model within the gateway (`TEST_MODE`), a provider of another dialect
+behind a socket, and one of Anthropic's own in each lane. The fake of the latter is proven by the same SDKs without a
+gateway between.
 """
 
 import re
@@ -21,8 +22,12 @@ from foz.testing.process import clean_environment, start_gateway, start_upstream
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-SETUPS = ("simulated", "openai")
 VERSIONS = {"anthropic0": "0.", "anthropic1": "1.", "anthropic2": "2."}
+NEWEST = ("anthropic2",)
+SETUPS = {"fake": VERSIONS, "simulated": NEWEST, "openai": NEWEST, "relay": VERSIONS, "translate": NEWEST}
+"""And the versions that speak in each."""
+ABOUT_MODELS = ("messages", "tools")
+"""Checks of what a model says; the others are of a gateway."""
 KEY = "sk-check-0123456789"
 MODEL = "delta"
 ODD_MODEL = "org/estuary:latest"
@@ -39,15 +44,21 @@ attempts = 1
 
 [[model]]
 name = "{MODEL}"
-targets = ["far/hidden-name"]
+targets = ["far/simulated"]
 
 [[model]]
 name = "{ODD_MODEL}"
-targets = ["far/hidden/name:2"]
+targets = ["far/simulated"]
 """
+ANTHROPIC = (
+    'dialect = "anthropic"\nbase_url = "http://127.0.0.1:{port}"\nauth = "header"\nauth_header = "x-api-key"\n'
+    'secret = "CHECK_ANTHROPIC_KEY"\nmodels = ""\n'
+)
 PROVIDERS = {
-    "simulated": 'base_url = "http://127.0.0.1:1/v1"',
-    "openai": 'base_url = "http://127.0.0.1:{port}/v1"',
+    "simulated": 'base_url = "http://127.0.0.1:1/v1"\n',
+    "openai": 'base_url = "http://127.0.0.1:{port}/v1"\n',
+    "relay": ANTHROPIC,
+    "translate": ANTHROPIC + "\n[gateway]\nrelay = false\n",
 }
 
 
@@ -74,18 +85,24 @@ class Programs:
         self._folder = folder
         self._stack = stack
         self._site = cache(self._make_site)
+        self._port = cache(self._start)
         self.report = cache(self._report)
 
     def _make_site(self, setup: str) -> str:
         folder = self._folder / setup
-        port = 0
-        if setup == "openai":
-            port = self._stack.enter_context(start_upstream(self._folder / "upstream")).port
-        provider = PROVIDERS[setup].replace("{port}", str(port))
+        if setup == "fake":
+            site = dict.fromkeys(("key", "fenced_key", "slow_key", "odd_model"), "any")
+            fake = f"http://127.0.0.1:{self._port('foz.testing.anthropic')}"
+            return msgspec.json.encode(site | {"setup": setup, "url": fake, "model": "simulated"}).decode()
+        programs = {"openai": "foz.testing.server", "simulated": ""}
+        program = programs.get(setup, "foz.testing.anthropic")
+        provider = PROVIDERS[setup].replace("{port}", str(self._port(program)) if program else "1")
         config = f'{SETTINGS}\n[[provider]]\nname = "far"\nforwards = ["x-simulate-"]\n{provider}\n'
         fenced = _key(folder, "--model", "org/*")
         slow = [_key(folder, "--rate", "1") for _ in VERSIONS]
-        environment = {"API_KEY": KEY} | ({"TEST_MODE": "true"} if setup == "simulated" else {})
+        environment = {"API_KEY": KEY, "CHECK_ANTHROPIC_KEY": "sk-ant-check"} | (
+            {"TEST_MODE": "true"} if setup == "simulated" else {}
+        )
         gateway = self._stack.enter_context(start_gateway(folder, config=config, environment=environment))
         site = {
             "setup": setup,
@@ -98,13 +115,19 @@ class Programs:
         }
         return msgspec.json.encode(site).decode()
 
+    def _start(self, program: str) -> int:
+        """The port of a fake."""
+        return self._stack.enter_context(start_upstream(self._folder / program, program=program)).port
+
     def _report(self, sdk: str, setup: str) -> Report:
         site = msgspec.json.decode(self._site(setup))
-        site["slow_key"] = site["slow_key"].split()[list(VERSIONS).index(sdk)]
+        slow = site["slow_key"].split()
+        site["slow_key"] = slow[list(VERSIONS).index(sdk) % len(slow)]
+        parts = ABOUT_MODELS if setup == "fake" else ()
         target = Path(sys.executable).parents[1] / "sdk" / sdk
         assert target.is_dir(), f"{target} is missing: run `make test`, which installs it"
         ran = subprocess.run(
-            [sys.executable, "-m", "tests.e2e.sdk_anthropic.speak", msgspec.json.encode(site).decode()],
+            [sys.executable, "-m", "tests.e2e.sdk_anthropic.speak", msgspec.json.encode(site).decode(), *parts],
             cwd=ROOT, env=clean_environment({"PYTHONPATH": f"{target}:{ROOT}"}), capture_output=True, text=True,
             timeout=100, check=False,
         )  # fmt: skip
@@ -128,9 +151,16 @@ CHECKS = [
 ]
 
 
-@pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("sdk", VERSIONS)
-@pytest.mark.parametrize("setup", SETUPS)
+CASES = [
+    (setup, sdk, check)
+    for setup, versions in SETUPS.items()
+    for sdk in versions
+    for check in CHECKS
+    if setup != "fake" or check.startswith(ABOUT_MODELS)
+]
+
+
+@pytest.mark.parametrize(("setup", "sdk", "check"), CASES)
 def test_check(programs: Programs, setup: str, sdk: str, check: str) -> None:
     """What the check's docstring says is so for this version of the SDK, in this set-up."""
     report = programs.report(sdk, setup)
@@ -143,4 +173,4 @@ def test_check(programs: Programs, setup: str, sdk: str, check: str) -> None:
 @pytest.mark.parametrize("sdk", VERSIONS)
 def test_versions_are_the_majors(programs: Programs, sdk: str) -> None:
     """Each program really speaks through the major version that it is named after."""
-    assert programs.report(sdk, "simulated").version.startswith(VERSIONS[sdk])
+    assert programs.report(sdk, "relay").version.startswith(VERSIONS[sdk])

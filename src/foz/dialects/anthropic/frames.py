@@ -16,8 +16,10 @@ NULL = b"null"
 BROKEN = (json.DecodeError, UnicodeDecodeError, RecursionError)
 STOP = sse.encode(b'{"type":"message_stop"}', b"message_stop")
 PING = sse.encode(b'{"type":"ping"}', b"ping")
-HEADERS = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
-STREAM_HEADERS = ((b"content-type", b"application/json"), (b"accept", b"text/event-stream"))
+VERSION = (b"anthropic-version", b"2023-06-01")
+"""Without one the API refuses; what SDKs of a later one ask and hear is the same."""
+HEADERS = ((b"content-type", b"application/json"), (b"accept", b"application/json"), VERSION)
+STREAM_HEADERS = ((b"content-type", b"application/json"), (b"accept", b"text/event-stream"), VERSION)
 
 
 def call(body: bytes, *, stream: bool = False) -> Call:

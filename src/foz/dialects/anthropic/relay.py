@@ -143,7 +143,8 @@ class PassingStream:
 
     def _start(self, data: bytes, told: _Told | None) -> bytes:
         self._begun = True
-        if told is not None:
+        if told is not None and told.usage is not None:
+            told.usage.output_tokens = None  # a beginning: what was made is counted at the end
             self._count(told.usage)
         bag = _BAG.decode(data)
         bag["message"] = Raw(_renamed(bag["message"], self._model)) if "message" in bag else Raw(b"{}")

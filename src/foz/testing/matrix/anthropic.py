@@ -39,14 +39,10 @@ def _message(message: Message) -> Wire:
 def say(request: ChatRequest, model: str) -> tuple[str, Wire]:
     """Where to, and what."""
     system = [_block(part) for message in request.messages if message.role == "system" for part in message.parts]
-    body: Wire = {
-        "model": model,
-        "max_tokens": request.max_output or _ENOUGH,
-        "messages": [_message(one) for one in request.messages if one.role != "system"],
-        "stream": request.stream,
-    }
+    body: Wire = {"model": model, "max_tokens": request.max_output or _ENOUGH, "stream": request.stream}
     if system:
         body["system"] = system
+    body["messages"] = [_message(one) for one in request.messages if one.role != "system"]
     if request.tools:
         body["tools"] = [
             {

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from foz.canon.model import Patience
 from foz.dialects.openai.speech import SPEECH
+from foz.testing.anthropic.play import AnthropicFace
 from foz.testing.clock import LoopClock
 from foz.testing.huggingface.play import HuggingFaceFace
 from foz.testing.nvidia.play import NvidiaFace
@@ -60,6 +61,7 @@ class Voice(Struct, frozen=True):
 
 VOICES = (
     Voice("openai", "openai", "far", "simulated"),
+    Voice("anthropic", "anthropic", "claude", "simulated"),
     Voice("nvidia", "openai", "near-nvidia", "nvidia/nemotron-3-super-120b-a12b"),
     Voice("hf-router", "huggingface", "hub", "Qwen/Qwen3-8B"),
     Voice("hf-inference", "huggingface", "hub", "EleutherAI/gpt-neo-2.7B"),
@@ -108,6 +110,7 @@ def _upstreams() -> dict[str, Callable[[], SimulatedUpstream]]:
     clock = LoopClock()
     return {
         "far": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=CountedFace(SPEECH, MODELS)),
+        "claude": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=AnthropicFace()),
         "near-nvidia": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=NvidiaFace()),
         "hub": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=HuggingFaceFace()),
         "lake": lambda: SimulatedUpstream({}, clock, misbehaves=True, face=OllamaFace()),
@@ -118,6 +121,8 @@ def _upstreams() -> dict[str, Callable[[], SimulatedUpstream]]:
 
 _KINDS = {
     "far": 'dialect = "openai"\nbase_url = "http://127.0.0.1:{port}/v1"\n',
+    "claude": 'dialect = "anthropic"\nauth = "header"\nauth_header = "x-api-key"\nsecret = "MATRIX_CLAUDE_KEY"\n'
+    'base_url = "http://127.0.0.1:{port}"\n',
     "near-nvidia": 'dialect = "openai"\nsecret = "MATRIX_NVIDIA_KEY"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
     'quirks = ["max_tokens", "families"]\n',
     "hub": 'dialect = "huggingface"\nsecret = "MATRIX_HF_TOKEN"\nbase_url = "http://127.0.0.1:{port}"\n'
@@ -126,7 +131,7 @@ _KINDS = {
     "oracle": f'dialect = "oci"\ncompartment = "{COMPARTMENT}"\nbase_url = "http://127.0.0.1:{{port}}"\n',
     "agents": 'dialect = "oci_agent"\nbase_url = "http://127.0.0.1:{port}"\n',
 }
-ENVIRONMENT = {"MATRIX_NVIDIA_KEY": "nvapi-test", "MATRIX_HF_TOKEN": "hf_test"}
+ENVIRONMENT = {"MATRIX_CLAUDE_KEY": "sk-ant-test", "MATRIX_NVIDIA_KEY": "nvapi-test", "MATRIX_HF_TOKEN": "hf_test"}
 
 
 class Choir(Struct):

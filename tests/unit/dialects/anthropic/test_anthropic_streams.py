@@ -330,3 +330,13 @@ def test_a_verbatim_block_of_another_dialect_is_left_out() -> None:
     events: list[Event] = [STARTED, VendorSaid("openai", {"audio": Raw(b"{}")}), ChoiceFinished("stop"), Finished()]
 
     assert blocks(stream(events)) == []
+
+
+def test_the_count_of_a_beginning_is_none() -> None:
+    """What an upstream counts at the start of a stream says what went in; what was made is unknown until the end."""
+    usage = {"input_tokens": 10, "cache_read_input_tokens": 3, "output_tokens": 1}
+    start = {"type": "message_start", "message": {"id": "m", "model": "up", "content": [], "usage": usage}}
+    road = RELAY.stream(Ask(Operation.CHAT, "other", stream=True))
+    road.feed(sse.encode(msgspec.json.encode(start), b"message_start"))
+
+    assert road.tally.usage == Usage(input=13, cached=3)
