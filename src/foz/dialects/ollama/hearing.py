@@ -36,6 +36,7 @@ from foz.wire.sniff import ENOUGH, sniff
 LEVELS = ("low", "medium", "high", "max")
 ROLES = ("system", "developer", "user", "assistant", "tool")
 MOST = 2**31 - 1
+NOTHING: frozenset[str] = frozenset()
 _DRAWN = frozenset({
     "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repeat_penalty", "seed",
     "num_predict", "stop",
@@ -72,6 +73,11 @@ class Options:
             repetition_penalty=self._float("repeat_penalty"),
             seed=None if seed is None or seed < 0 else seed,
         )
+
+    def check(self) -> int | None:
+        """The limit, where everything is as it must be. Raises BadRequest."""
+        _ = self.sampling, self.stop
+        return self.limit
 
     @property
     def limit(self) -> int | None:
@@ -143,6 +149,8 @@ def hear_format(form: str | Bag | None) -> ResponseFormat | None:
 
 def needs(asked: bodies.Asked, *, images: bool, tools: bool) -> frozenset[str]:
     """What a target must be able to do."""
+    if asked.think is None and asked.format is None and not (images or tools or asked.logprobs):
+        return NOTHING
     wish = hear_think(asked.think)
     form = hear_format(asked.format)
     found = {
@@ -207,6 +215,15 @@ def hear_messages(messages: Sequence[bodies.Message]) -> tuple[Message, ...]:
     """The turns of a conversation. Raises BadRequest."""
     ids = _Ids(messages)
     return tuple(_message(message, ids, f"messages[{at}]") for at, message in enumerate(messages))
+
+
+def check_messages(messages: Sequence[bodies.Message]) -> bool:
+    """Whether any has a picture. Raises BadRequest as `hear_messages` does."""
+    for message in messages:
+        if message.images or message.tool_calls or message.role not in ROLES:
+            hear_messages(messages)
+            break
+    return any(message.images for message in messages)
 
 
 def _message(message: bodies.Message, ids: _Ids, field: str) -> Message:

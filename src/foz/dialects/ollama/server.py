@@ -6,6 +6,8 @@ from foz.canon.response import EmbedResponse, Response
 from foz.dialects.ollama import bodies
 from foz.dialects.ollama.faults import encode_fault_event
 from foz.dialects.ollama.hearing import (
+    Options,
+    check_messages,
     hear_chat,
     hear_embed,
     hear_text,
@@ -47,15 +49,14 @@ class ChatServer(WordsServer):
     def read(self, body: bytes) -> Ask:
         """Validates, and gives the facts."""
         asked = bodies.decode(bodies.CHAT, body)
-        request = hear_chat(asked, body)
-        images = any(message.images for message in asked.messages or ())
+        messages = asked.messages or ()
         return Ask(
             Operation.CHAT,
             asked.model,
-            request.stream,
-            needs(asked, images=images, tools=bool(asked.tools)),
-            max_output=request.max_output,
-            idle=not request.messages,
+            asked.stream is not False,
+            needs(asked, images=check_messages(messages), tools=bool(asked.tools)),
+            max_output=Options(asked.options).check() if asked.options else None,
+            idle=not messages,
         )
 
     def decode_request(self, body: bytes) -> ChatRequest:

@@ -112,7 +112,9 @@ class Teller:
         self._model = model
         self._chat = chat
         self._head: Wire = {"model": model, "created_at": moment(0)}
-        self._more: Wire = {}
+        self._open = self._opening()
+        """What stands before the words of a line that has only words."""
+        self._close = b'},"done":false}\n' if chat else b',"done":false}\n'
         self._calls: dict[int, tuple[str, str, list[str]]] = {}
         self._reason: Reason | None = None
         self._detail: str | None = None
@@ -121,9 +123,11 @@ class Teller:
 
     def feed(self, event: Event) -> bytes:
         """The line that says this event, if it is one for a line."""
+        if event.__class__ is TextGrew and event.text and not event.logprobs and not event.choice:
+            return self._open + json.encode(event.text) + self._close
         match event:
-            case TextGrew(text=text, choice=0, logprobs=tokens) if text or tokens:
-                return self._line(text, more={"logprobs": _likely(tokens)} if tokens else {})
+            case TextGrew(text=text, choice=0, logprobs=tokens) if tokens:
+                return self._line(text, more={"logprobs": _likely(tokens)})
             case ReasoningGrew(text=text, choice=0) if text:
                 return self._line("", {"thinking": text})
             case RefusalGrew(text=text, choice=0, logprobs=tokens) if text or tokens:
@@ -133,12 +137,16 @@ class Teller:
             case _:
                 return self._note(event)
 
+    def _opening(self) -> bytes:
+        head = json.encode(self._head).translate(_FLAT)[:-1]
+        return head + (b',"message":{"role":"assistant","content":' if self._chat else b',"response":')
+
     def _note(self, event: Event) -> bytes:
         """What is told later, if at all."""
         match event:
             case Started(created=created, vendor=vendor):
-                self._head["created_at"] = moment(created)
-                self._more = dict(_bag(vendor))
+                self._head = {"model": self._model, "created_at": moment(created), **_bag(vendor)}
+                self._open = self._opening()
             case CallOpened(index=index, id=id, name=name, choice=0):
                 self._calls[index] = (id, name, [])
             case CallGrew(index=index, arguments=arguments, choice=0):
@@ -171,7 +179,7 @@ class Teller:
         return {"response": text, **said}
 
     def _said(self, rest: Wire) -> bytes:
-        return ndjson.encode(json.encode({**self._head, **self._more, **rest}).translate(_FLAT))
+        return ndjson.encode(json.encode({**self._head, **rest}).translate(_FLAT))
 
     def close(self) -> bytes:
         """The line that says that it is done."""
