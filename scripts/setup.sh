@@ -3,11 +3,11 @@
 #
 #   run    .venv with requirements/run.lock, and foz itself
 #   dev    the same with requirements/dev.lock: formatter, linters, types, pytest, node
-#   test   dev, the SDKs that the tests speak through (Python and Node), nginx, Redis, RabbitMQ, a browser and what
-#          checks units
+#   test   dev, the SDKs that the tests speak through (Python and Node), nginx, Redis, RabbitMQ, a browser, Go and
+#          what checks units
 #
 # Everything lands in .venv and tests/node/node_modules; only what the system itself must give (python3-venv, libgomp1;
-# for the tests nginx, redis-server, rabbitmq-server, curl, chromium, systemd) is installed by apt, as root or with
+# for the tests nginx, redis-server, rabbitmq-server, curl, chromium, systemd, Go with its gRPC) is installed by apt, as root or with
 # passwordless sudo, and else named in one line before anything else happens. Each step leaves a stamp of what it was
 # made from, so that a second run does nothing and asks no network.
 set -eu
@@ -86,6 +86,8 @@ has_libgomp() {
     return 1
 }
 
+golang=/usr/share/gocode/src/github.com/golang
+
 list_missing() { # the Debian packages that this level lacks
     if [ $renew = yes ] && ! "$python" -c 'import ensurepip' 2>/dev/null; then echo "${python##*/}-venv"; fi
     if [ "$(uname)" = Linux ] && ! has_libgomp; then echo libgomp1; fi
@@ -97,6 +99,14 @@ list_missing() { # the Debian packages that this level lacks
     any_of nginx || echo nginx-light
     any_of redis-server || echo redis-server
     any_of rabbitmq-server || echo rabbitmq-server
+    any_of go || echo golang-go
+    any_of protoc || echo protobuf-compiler
+    any_of protoc-gen-go || echo protoc-gen-go
+    any_of protoc-gen-go-grpc || echo protoc-gen-go-grpc
+    if [ "$(uname)" = Linux ]; then # 1.3 would be enough for gRPC's package, and cannot read what protoc-gen-go writes
+        [ -d /usr/share/gocode/src/google.golang.org/grpc ] || echo golang-google-grpc-dev
+        [ -d $golang/protobuf/internal/gengogrpc ] || echo golang-github-golang-protobuf-1-5-dev
+    fi
     if [ "$(uname)" = Linux ]; then any_of systemd-analyze || echo systemd; fi
     if ! any_of chromium chromium-browser google-chrome; then
         if grep -qs '^ID=ubuntu' /etc/os-release; then echo chromium-browser; else echo chromium; fi

@@ -15,13 +15,15 @@ import pytest
 from foz.assembly.faces import faces
 from foz.assembly.tongues import TONGUES
 from foz.config.settings import Settings
+from foz.skins.model_grpc.skin import NAME
+from foz.testing.matrix import service
 from foz.testing.matrix.cases import CASES, Case, feature
 from foz.testing.matrix.cells import CELLS, Cell
 from foz.testing.matrix.faces import FACES, Face
 from foz.testing.matrix.losses import losses
 from foz.testing.matrix.told import Streamed, Told
 from foz.testing.matrix.voices import ENVIRONMENT, VOICES, Choir, Voice, singing
-from foz.testing.process import Served, start_gateway
+from foz.testing.process import Served, free_port, start_gateway
 from foz.testing.raw import request
 from foz.wire.http import Headers, Reply
 
@@ -41,7 +43,7 @@ def choir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Choir]:
 def gateway(tmp_path_factory: pytest.TempPathFactory, choir: Choir) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "credentials.conf").write_text(choir.credentials)
-    with start_gateway(folder, config=choir.config, environment=ENVIRONMENT) as running:
+    with start_gateway(folder, config=choir.config, environment=ENVIRONMENT, grpc_port=free_port()) as running:
         yield running
 
 
@@ -50,6 +52,8 @@ def asked(gateway: Served, face: Face, voice: Voice, case: Case, id: str) -> tup
     path, body = face.say(case.request, voice.public(hasty=case.refused == 0))
     simulated = tuple((f"x-simulate-{name}".encode(), value.encode()) for name, value in case.simulate)
     headers: Headers = ((b"x-request-id", id.encode()), (b"connection", b"close"), *simulated)
+    if face.called:
+        return service.call(gateway.grpc_port, path, body, headers[:1] + headers[2:])
     if face.follows:
         return _followed(
             gateway, face, case, request("POST", path, msgspec.json.encode(body), headers[:1] + headers[2:])
@@ -178,6 +182,16 @@ def test_a_stream_comes_as_it_is_made(gateway: Served, choir: Choir, face: Face,
     id = f"held-{next(_NUMBERS)}"
     path, body = face.say(case.request, voice.public())
     choir.hold(id, b"rivers")
+    if face.called:
+        pieces = service.begin(gateway.grpc_port, path, body, ((b"x-request-id", id.encode()),))
+        messages = [next(pieces)]
+        while messages[-1].choices[0].delta.content != " do":
+            messages.append(next(pieces))
+        choir.release(id)
+        told = service.told([*messages, *pieces])
+        assert told.text.startswith(voice.begins or case.begins)
+        assert "Where do rivers end?" in told.text
+        return
     with gateway.connect() as connection:
         connection.send(request("POST", path, msgspec.json.encode(body), ((b"x-request-id", id.encode()),)))
         if face.follows:
@@ -209,7 +223,7 @@ def test_losses_are_of_the_matrix(page: str) -> None:
 
 def test_every_face_and_every_dialect_is_in_the_matrix() -> None:
     """A skin that callers find, and a dialect that a provider's row may name, has its place in the matrix."""
-    assert {face.name.partition(".")[0] for face in FACES} == {face.skin.name for face in faces(Settings())}
+    assert {face.name.partition(".")[0] for face in FACES} == {face.skin.name for face in faces(Settings())} | {NAME}
     assert {voice.dialect for voice in VOICES} == set(TONGUES)
 
 

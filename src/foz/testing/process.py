@@ -167,6 +167,8 @@ class Served(Child):
     ) -> None:
         super().__init__(arguments, folder, environment)
         self.port = port
+        self.grpc_port = 0
+        """Where it listens for gRPC, where it does."""
 
     @property
     def url(self) -> str:
@@ -241,6 +243,7 @@ def start_gateway(
     settings = {"FOZ_DATA": str(folder / "data"), "HOME": str(folder), "FOZ_GRPC_PORT": str(grpc_port)}
     command = (sys.executable, "-m", "foz", "serve", "--port", str(port), *arguments)
     gateway = Served(command, folder, port, {**settings, **(environment or {})})
+    gateway.grpc_port = grpc_port
     try:
         gateway.wait_for(lambda: answers(gateway.port, "/ready"), "GET /ready to answer 200", within)
         if grpc_port:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from foz.canon.content import Media, Message, Text, ToolCall, ToolResult
 from foz.canon.request import ChatRequest
-from foz.testing.matrix import anthropic, responses
+from foz.testing.matrix import anthropic, responses, service
 from foz.testing.matrix.told import Streamed, Told, Wire
 from foz.wire.http import Reply
 from foz.wire.sse import Decoder
@@ -33,6 +33,8 @@ class Face(Struct, frozen=True):
     """It has no words for a fault in the middle of a stream."""
     reasons: bool = True
     """It says why an answer ended."""
+    called: bool = False
+    """It is asked over gRPC: `say` gives a method and the JSON of its message."""
     follows: str = ""
     """It answers with a job, whose status and events are under this path; what stands against it may be found late."""
 
@@ -354,6 +356,15 @@ FACES = (
         _hear_model_api,
         lambda stream: _hear_chunks(stream, lambda said: said["data"]),
         lambda status: _OURS.get(status, status),
+    ),
+    Face(
+        "model_grpc",
+        ("foz/dialects/openai/LOSSES.md", "foz/skins/model_grpc/LOSSES.md"),
+        service.say,
+        lambda _: Told(),  # messages are no bodies: `service` hears them
+        lambda _: Told(),
+        lambda status: service.REFUSALS.get(status, status),
+        called=True,
     ),
     Face(
         "hf_chat",
