@@ -19,6 +19,7 @@ from foz.canon.request import Operation
 from foz.canon.response import fold
 from foz.dialects.ollama.client import WordsClient
 from foz.dialects.ollama.speech import SPEECH
+from foz.gateway.lane import Name, TranslateStream
 from foz.gateway.services import Policy
 from foz.skins.ollama.skin import OllamaSkin
 from foz.testing.upstream import Scripted
@@ -179,3 +180,24 @@ def _ask() -> Any:
     server = SPEECH[Operation.CHAT].server
     assert server is not None
     return server.read(asked("chat/plain", stream=True))
+
+
+@pytest.mark.parametrize("name", [name for name in STREAMS if not (GOLDEN / name / "fault.json").exists()])
+def test_what_came_before_a_hang_up_counts_alike(name: str) -> None:
+    """After each line of a stream both lanes know of as many characters, and of as few tokens."""
+    lines = (GOLDEN / name / "stream.ndjson").read_bytes().splitlines(keepends=True)
+    speech = SPEECH[Operation.CHAT]
+    assert speech.relay is not None
+    assert speech.client is not None
+    assert speech.server is not None
+    ask = _ask()
+    passing = speech.relay.stream(ask)
+    request = speech.server.decode_request(asked("chat/plain", stream=True))
+    translated = TranslateStream(speech.client.decoder(), speech.server.encoder(request, PUBLIC), Name("id", 1))
+
+    for line in lines:
+        passing.feed(line)
+        translated.feed(line)
+        ours, theirs = passing.tally, translated.tally
+        assert (ours.content, ours.fewest) == (theirs.content, theirs.fewest)
+        assert bool(ours.pieces) == bool(theirs.pieces)

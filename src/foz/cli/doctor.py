@@ -43,7 +43,7 @@ def examine(settings: Settings, now: int, *, has_keys: bool, answers: Sequence[R
     findings += configured.models(list(snapshot(settings, {}, today(now)).all_models()))
     findings += place.trust(settings.outbound.ca_file)
     findings += place.data(settings.data)
-    findings += [place.port(address) for address in settings.server.addresses]
+    findings += [place.port(address, settings.server.ollama_port) for address in settings.server.addresses]
     findings += place.exposure(settings, has_keys=has_keys)
     if settings.server.tls_cert is not None and settings.server.tls_key is not None:
         findings += place.tls(settings.server.tls_cert, settings.server.tls_key, now)

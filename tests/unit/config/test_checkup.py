@@ -100,9 +100,11 @@ def test_a_port_is_free_or_taken() -> None:
         taken.listen()
         address = Address("127.0.0.1", taken.getsockname()[1])
         used = place.port(address)
+        ollamas = place.port(address, address.port)
 
     assert (used.level, used.what) == ("note", "in use")
     assert "--port" in used.todo
+    assert "Ollama server" in ollamas.todo
     assert place.port(address).level == "ok"
     assert place.port(Address("192.0.2.1", 80)).level == "problem"
 

@@ -52,8 +52,8 @@ def _room(path: Path) -> Finding:
     return warning("data", told, todo) if free < LITTLE else ok("data", told)
 
 
-def port(address: Address) -> Finding:
-    """Whether an address can be listened on now."""
+def port(address: Address, ollama_port: int = 0) -> Finding:
+    """Whether an address can be listened on now. `ollama_port` is the one that is kept for Ollama's programs."""
     topic = f"port {address}"
     try:
         family, kind, _, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
@@ -65,9 +65,10 @@ def port(address: Address) -> Finding:
         return problem(topic, f"{address.host} has no address: {error.strerror}", "correct [server] host")
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return note(
-                topic, "in use", "if it is not Foz that listens there, choose another one with --port or FOZ_PORT"
-            )
+            other = "choose another one with --port or FOZ_PORT"
+            if address.port == ollama_port:
+                other = "stop the Ollama server that has it, or leave out [server] ollama_port"
+            return note(topic, "in use", f"if it is not Foz that listens there, {other}")
         if error.errno == errno.EACCES:
             return problem(topic, "this user may not listen there", "choose a port of 1024 or more")
         return problem(topic, f"cannot be listened on: {error.strerror}", "correct [server] host and listen")

@@ -75,7 +75,7 @@ def durations_of(counted: schema.Counted) -> dict[str, Raw]:
     return {name: Raw(b"%d" % value) for name, value in found.items() if value is not None}
 
 
-def _arguments(raw: Raw) -> str:
+def arguments_of(raw: Raw) -> str:
     """JSON text of a call's arguments: those of a call without any are an empty object."""
     written = bytes(raw)
     if written.startswith(b'"'):
@@ -152,7 +152,7 @@ class Reader:
 
     def _call(self, call: schema.Call) -> tuple[Event, Event]:
         index = len(self._calls)
-        arguments = _arguments(call.function.arguments)
+        arguments = arguments_of(call.function.arguments)
         id = call.id
         if not id or id in self._calls:
             id = f"call_{self._digest(f'{index}{call.function.name}{arguments}')}"

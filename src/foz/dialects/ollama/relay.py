@@ -16,7 +16,7 @@ from foz.canon.fault import Cut, Fault, Garbled
 from foz.canon.request import Ask
 from foz.canon.usage import Usage
 from foz.dialects.ollama import schema
-from foz.dialects.ollama.answer import usage_of
+from foz.dialects.ollama.answer import arguments_of, usage_of
 from foz.dialects.ollama.client import CHAT, EMBED, GENERATE
 from foz.dialects.ollama.faults import NO_ERROR, fault_in_stream
 from foz.dialects.ollama.frames import BROKEN, call, garbled
@@ -44,10 +44,12 @@ def _swapped(line: bytes, said: str | None, model: str) -> bytes:
 
 
 def _weigh(tally: Tally, chunk: schema.Chunk) -> None:
-    """Adds what a line says to what is known of the answer."""
+    """Adds what a line says to what is known of the answer. The name of a call may have been no token of its own."""
     said = chunk.message or schema.Said(chunk.response, chunk.thinking)
     texts = [text for text in (said.content, said.thinking) if text]
-    texts += [piece for call in said.tool_calls or () for piece in (call.function.name, _written(call))]
+    for called in said.tool_calls or ():
+        tally.content += len(called.function.name)
+        texts.append(arguments_of(called.function.arguments))
     for text in texts:
         tally.content += len(text)
         tally.fewest += at_least(text)
@@ -55,10 +57,6 @@ def _weigh(tally: Tally, chunk: schema.Chunk) -> None:
     if chunk.done:
         tally.usage = usage_of(chunk)
         tally.finished = True
-
-
-def _written(call: schema.Call) -> str:
-    return bytes(call.function.arguments).decode()
 
 
 def _read(data: bytes, what: str) -> schema.Chunk:
