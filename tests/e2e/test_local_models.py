@@ -312,7 +312,11 @@ def test_a_user_may_call_but_not_deploy(tmp_path: Path) -> None:
             return _call(gateway, "POST", "/v1/chat/completions", body, user)[0] == 200
 
         gateway.wait_for(serves, "the model to be there")
-        assert len(_call(gateway, "GET", "/models/local", headers=user)[1]["data"]["models"]) == 1
+
+        def listed() -> bool:
+            return len(_call(gateway, "GET", "/models/local", headers=user)[1]["data"]["models"]) == 1
+
+        gateway.wait_for(listed, "a user to see it", 3)
         assert _call(gateway, "GET", "/models/local/deployments", headers=user)[0] == 403
         assert _call(gateway, "DELETE", "/models/local/small", headers=user)[0] == 403
 

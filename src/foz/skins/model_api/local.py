@@ -204,12 +204,7 @@ def say_nodes(nodes: Sequence[Wire], request_id: str) -> Reply:
 def _shown(deployment: Deployment) -> bool:
     """Not while it comes for the first time: it is no model yet."""
     seen = deployment.seen
-    return (
-        seen.served
-        or bool(seen.replicas)
-        or seen.status is DeploymentStatus.FAILED
-        or deployment.wanted is not Wanted.RUNNING
-    )
+    return seen.served or seen.status is DeploymentStatus.FAILED or deployment.wanted is not Wanted.RUNNING
 
 
 def status_of(deployment: Deployment) -> ModelStatus:
@@ -217,7 +212,7 @@ def status_of(deployment: Deployment) -> ModelStatus:
     seen = deployment.seen
     if deployment.wanted is not Wanted.RUNNING:
         return ModelStatus.UNLOADING
-    if any(replica.healthy for replica in seen.replicas):
+    if seen.status is DeploymentStatus.COMPLETED and any(replica.healthy for replica in seen.replicas):
         return ModelStatus.ACTIVE
     return ModelStatus.UNHEALTHY if seen.served else ModelStatus.FAILED
 
