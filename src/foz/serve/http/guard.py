@@ -24,7 +24,10 @@ _JSON = re.compile(
 )
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({b"same-origin", b"same-site", b"none"})
-_EXPOSED = b"access-control-expose-headers: x-request-id, x-foz-cache, retry-after, retry-after-ms, x-should-retry\r\n"
+_EXPOSED = (
+    b"access-control-expose-headers: "
+    b"x-request-id, request-id, x-foz-cache, retry-after, retry-after-ms, x-should-retry\r\n"
+)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 ANYONE = Principal(id="anonymous")

@@ -99,8 +99,13 @@ def hear_stream(stream: Streamed) -> Told:
             case kind:
                 told.whole = told.whole or (kind == "message_stop" and stream.ended)
                 told.error = said["error"]["message"] if kind == "error" else told.error
-    told.calls = [(id, name, arguments) for id, name, arguments in calls]
+    told.calls = [(id, name, _plain(arguments) if told.whole else arguments) for id, name, arguments in calls]
     return told
+
+
+def _plain(arguments: str) -> str:
+    """As in a whole answer, which has the object and not its text."""
+    return msgspec.json.encode(msgspec.json.decode(arguments)).decode()
 
 
 def _begin(calls: list[list[str]], block: Wire) -> None:
