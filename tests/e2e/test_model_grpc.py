@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foz.skins.model_grpc import model_pb2 as pb
-from foz.skins.model_grpc.skin import DEPLOYING, path_of
+from foz.skins.model_grpc.skin import path_of
 from foz.testing.process import Served, Upstream, free_port, start_gateway, start_upstream, wait_until
 from foz.testing.raw import request
 from foz.testing.service import Ended, Service
@@ -167,15 +167,6 @@ def test_texts_become_vectors(house: House) -> None:
     assert [(one.index, len(one.embedding), one.base64) for one in answer.data] == [(0, 4, ""), (1, 4, "")]
     assert all(one.base64 and not one.embedding for one in coded.data)
     assert answer.data[0].embedding != answer.data[1].embedding
-
-
-@pytest.mark.parametrize("method", DEPLOYING)
-def test_what_is_not_there_yet_says_so(house: House, method: str) -> None:
-    """Each method of local models answers UNIMPLEMENTED with a sentence, not with gRPC's word for no such method."""
-    ended = house.service.raw(method, b"")
-
-    assert ended.code is grpc.StatusCode.UNIMPLEMENTED
-    assert "local models" in ended.message
 
 
 def test_health_and_reflection_are_there(house: House) -> None:

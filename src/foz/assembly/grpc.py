@@ -3,6 +3,7 @@
 from foz.assembly.books import Books
 from foz.canon.identity import Identities
 from foz.config.settings import Settings
+from foz.deploy.intake import Intake
 from foz.gateway.pipeline import Gateway
 from foz.ports.clock import Clock
 from foz.ports.watch import Watch
@@ -23,11 +24,12 @@ def grpc_server(
     clock: Clock,
     watch: Watch,
     identities: Identities,
+    deployments: Intake,
 ) -> GrpcServer:
     """Listens at `place` once it is told to."""
     limits, said, server = settings.limits, settings.grpc, settings.server
     house = House(
-        desk=Desk(gateway, SqliteReports(settings.data), books.content, clock, books.files),
+        desk=Desk(gateway, SqliteReports(settings.data), books.content, clock, books.files, deployments=deployments),
         guard=Guard(books.keys, frozenset(settings.auth.open_skins)),
         watch=watch,
         identities=identities,

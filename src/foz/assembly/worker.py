@@ -171,6 +171,7 @@ class Worker:
             clock=self._clock,
             watch=self._watch,
             identities=self._identities,
+            deployments=self._local.intake(self._identities.new),
         )
 
     def _redirect(self, anew: Sequence[str]) -> None:

@@ -26,14 +26,16 @@ from foz.ports.headers import attribution_of
 from foz.ports.turn import Turn
 from foz.ports.watch import Watch
 from foz.serve.grpc.caller import Metadata, Patience, StreamCaller, WholeCaller
+from foz.serve.grpc.deploying import Deploying
 from foz.serve.http.desk import Desk
 from foz.serve.http.guard import Guard, request_id
 from foz.skins.model_api import cards
+from foz.skins.model_api.cards import Run
 from foz.skins.model_grpc import model_pb2 as pb
 from foz.skins.model_grpc import showing
 from foz.skins.model_grpc.codec import MessageCodec, parsed
-from foz.skins.model_grpc.skin import ASKING, DEPLOYING, LISTING, SHOWING, Method, ModelGrpcSkin, path_of
-from foz.skins.model_grpc.status import REQUEST_ID, UNIMPLEMENTED, status_of
+from foz.skins.model_grpc.skin import ASKING, DEPLOYING, LISTING, SHOWING, WATCHING, Method, ModelGrpcSkin, path_of
+from foz.skins.model_grpc.status import REQUEST_ID, status_of
 from foz.wire.http import Call
 
 log = logging.getLogger("foz.grpc")
@@ -44,7 +46,6 @@ Behaviour = Callable[[object, Context], Awaitable[bytes | None]]
 DAY = 24 * 3600 * 1000
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _LOCAL = ("ipv4:127.", "ipv6:[::1]", "unix:")
-_NOT_HERE = "This gateway runs no models itself yet: local models and deployments cannot be asked for over gRPC."
 
 
 class House(Struct):
@@ -88,8 +89,15 @@ class Calls(grpc.GenericRpcHandler):
             self._handlers[path_of(method.name)] = served
         self._handlers[path_of(LISTING)] = _whole(self._told(LISTING, self._list))
         self._handlers[path_of(SHOWING)] = _whole(self._told(SHOWING, self._show))
-        for name in DEPLOYING:
-            self._handlers[path_of(name)] = _whole(self._not_here(name))
+        self._deploying = None if house.desk.deployments is None else Deploying(house.desk, house.desk.deployments)
+        if self._deploying is not None:
+            self._add_deploying(self._deploying)
+
+    def _add_deploying(self, deploying: Deploying) -> None:
+        whole = (deploying.listed, deploying.deploy, deploying.status, deploying.unload)
+        for name, tell in zip(DEPLOYING, whole, strict=True):
+            self._handlers[path_of(name)] = _whole(self._told(name, tell))
+        self._handlers[path_of(WATCHING)] = _streamed(self._watch(deploying))
 
     @override
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "Handler | None":
@@ -238,8 +246,14 @@ class Calls(grpc.GenericRpcHandler):
 
     async def _list(self, message: bytes, principal: Principal) -> bytes:
         parsed(pb.ListModelsRequest, message)
-        gateway = self._gateway
-        return showing.models([cards.card(one, healthy=gateway.stands(one)) for one in gateway.models(principal)])
+        gateway, runs = self._gateway, await self._runs(principal)
+        found = gateway.models(principal)
+        return showing.models(
+            [cards.card(one, healthy=gateway.stands(one), run=runs.get(one.name, Run())) for one in found]
+        )
+
+    async def _runs(self, principal: Principal) -> dict[str, Run]:
+        return {} if self._deploying is None else await self._deploying.runs(principal)
 
     async def _show(self, message: bytes, principal: Principal) -> bytes:
         desk, gateway = self._house.desk, self._gateway
@@ -248,17 +262,21 @@ class Calls(grpc.GenericRpcHandler):
             raise BadRequest("Missing required parameter: 'model_id'.", field="model")
         model = gateway.find(principal, name)
         standing = await asyncio.to_thread(desk.reports.standing, model.name, desk.clock.now() - DAY)
-        return showing.model(cards.detail(model, standing, healthy=gateway.stands(model)))
+        run = (await self._runs(principal)).get(model.name, Run())
+        return showing.model(cards.detail(model, standing, healthy=gateway.stands(model), run=run))
 
-    def _not_here(self, name: str) -> Behaviour:
-        async def not_here(_: object, context: Context) -> bytes:
+    def _watch(self, deploying: Deploying) -> Behaviour:
+        async def watch(_: object, context: Context) -> None:
             async def work(asked: Asked, patience: Patience) -> None:
-                del asked, patience
+                message = await self._message(context, patience)
+                async for update in deploying.watch(message, asked.principal):
+                    patience.begin(self._house.write_timeout)
+                    await context.write(update)
+                    patience.deadline = inf
 
-            trailers = await self._settled(path_of(name), context, work)
-            await context.abort(_CODES[UNIMPLEMENTED], _NOT_HERE, trailers)
+            context.set_trailing_metadata(await self._settled(path_of(WATCHING), context, work))
 
-        return not_here
+        return watch
 
 
 def _task() -> "asyncio.Task[object]":

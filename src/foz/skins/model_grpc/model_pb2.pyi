@@ -729,30 +729,40 @@ class LocalModel(_message.Message):
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., deployment: _Optional[_Union[LocalModelDeployment, _Mapping]] = ..., performance: _Optional[_Union[LocalModelPerformance, _Mapping]] = ...) -> None: ...
 
 class LocalModelDeployment(_message.Message):
-    __slots__ = ("node_id", "hardware", "memory_usage", "quantization", "loaded_at", "health")
+    __slots__ = ("node_id", "hardware", "memory_usage", "quantization", "loaded_at", "health", "deployment_id", "engine")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     HARDWARE_FIELD_NUMBER: _ClassVar[int]
     MEMORY_USAGE_FIELD_NUMBER: _ClassVar[int]
     QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
     LOADED_AT_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
+    DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     hardware: str
     memory_usage: str
     quantization: str
     loaded_at: str
     health: str
-    def __init__(self, node_id: _Optional[str] = ..., hardware: _Optional[str] = ..., memory_usage: _Optional[str] = ..., quantization: _Optional[str] = ..., loaded_at: _Optional[str] = ..., health: _Optional[str] = ...) -> None: ...
+    deployment_id: str
+    engine: str
+    def __init__(self, node_id: _Optional[str] = ..., hardware: _Optional[str] = ..., memory_usage: _Optional[str] = ..., quantization: _Optional[str] = ..., loaded_at: _Optional[str] = ..., health: _Optional[str] = ..., deployment_id: _Optional[str] = ..., engine: _Optional[str] = ...) -> None: ...
 
 class LocalModelPerformance(_message.Message):
-    __slots__ = ("tokens_per_second", "avg_latency_ms", "max_batch_size")
+    __slots__ = ("tokens_per_second", "avg_latency_ms", "max_batch_size", "p50_latency_ms", "p95_latency_ms", "first_token_ms")
     TOKENS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     AVG_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     MAX_BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    P50_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    P95_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_MS_FIELD_NUMBER: _ClassVar[int]
     tokens_per_second: float
     avg_latency_ms: float
     max_batch_size: int
-    def __init__(self, tokens_per_second: _Optional[float] = ..., avg_latency_ms: _Optional[float] = ..., max_batch_size: _Optional[int] = ...) -> None: ...
+    p50_latency_ms: float
+    p95_latency_ms: float
+    first_token_ms: float
+    def __init__(self, tokens_per_second: _Optional[float] = ..., avg_latency_ms: _Optional[float] = ..., max_batch_size: _Optional[int] = ..., p50_latency_ms: _Optional[float] = ..., p95_latency_ms: _Optional[float] = ..., first_token_ms: _Optional[float] = ...) -> None: ...
 
 class DeployLocalModelRequest(_message.Message):
     __slots__ = ("model_type", "model_size", "quantization", "target_nodes", "deployment_config", "source", "model_id", "extra")
@@ -782,7 +792,7 @@ class DeployLocalModelRequest(_message.Message):
     def __init__(self, model_type: _Optional[str] = ..., model_size: _Optional[str] = ..., quantization: _Optional[str] = ..., target_nodes: _Optional[_Iterable[str]] = ..., deployment_config: _Optional[_Union[DeploymentConfig, _Mapping]] = ..., source: _Optional[str] = ..., model_id: _Optional[str] = ..., extra: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class DeploymentConfig(_message.Message):
-    __slots__ = ("max_batch_size", "use_flash_attention", "use_kv_cache", "tensor_parallel_size", "cpu_offload", "extra")
+    __slots__ = ("max_batch_size", "use_flash_attention", "use_kv_cache", "tensor_parallel_size", "cpu_offload", "context", "extra")
     class ExtraEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -795,14 +805,16 @@ class DeploymentConfig(_message.Message):
     USE_KV_CACHE_FIELD_NUMBER: _ClassVar[int]
     TENSOR_PARALLEL_SIZE_FIELD_NUMBER: _ClassVar[int]
     CPU_OFFLOAD_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     EXTRA_FIELD_NUMBER: _ClassVar[int]
     max_batch_size: int
     use_flash_attention: bool
     use_kv_cache: bool
     tensor_parallel_size: int
     cpu_offload: bool
+    context: int
     extra: _containers.ScalarMap[str, str]
-    def __init__(self, max_batch_size: _Optional[int] = ..., use_flash_attention: _Optional[bool] = ..., use_kv_cache: _Optional[bool] = ..., tensor_parallel_size: _Optional[int] = ..., cpu_offload: _Optional[bool] = ..., extra: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, max_batch_size: _Optional[int] = ..., use_flash_attention: _Optional[bool] = ..., use_kv_cache: _Optional[bool] = ..., tensor_parallel_size: _Optional[int] = ..., cpu_offload: _Optional[bool] = ..., context: _Optional[int] = ..., extra: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class DeployLocalModelResponse(_message.Message):
     __slots__ = ("deployment_id", "status", "model_id", "estimated_time", "progress_url")
@@ -825,7 +837,7 @@ class GetDeploymentStatusRequest(_message.Message):
     def __init__(self, deployment_id: _Optional[str] = ...) -> None: ...
 
 class GetDeploymentStatusResponse(_message.Message):
-    __slots__ = ("deployment_id", "model_id", "status", "progress", "current_stage", "stages", "logs", "estimated_completion")
+    __slots__ = ("deployment_id", "model_id", "status", "progress", "current_stage", "stages", "logs", "estimated_completion", "error", "next_try")
     DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -834,6 +846,8 @@ class GetDeploymentStatusResponse(_message.Message):
     STAGES_FIELD_NUMBER: _ClassVar[int]
     LOGS_FIELD_NUMBER: _ClassVar[int]
     ESTIMATED_COMPLETION_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TRY_FIELD_NUMBER: _ClassVar[int]
     deployment_id: str
     model_id: str
     status: str
@@ -842,7 +856,9 @@ class GetDeploymentStatusResponse(_message.Message):
     stages: _containers.RepeatedCompositeFieldContainer[DeploymentStage]
     logs: _containers.RepeatedCompositeFieldContainer[DeploymentLog]
     estimated_completion: str
-    def __init__(self, deployment_id: _Optional[str] = ..., model_id: _Optional[str] = ..., status: _Optional[str] = ..., progress: _Optional[int] = ..., current_stage: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[DeploymentStage, _Mapping]]] = ..., logs: _Optional[_Iterable[_Union[DeploymentLog, _Mapping]]] = ..., estimated_completion: _Optional[str] = ...) -> None: ...
+    error: str
+    next_try: str
+    def __init__(self, deployment_id: _Optional[str] = ..., model_id: _Optional[str] = ..., status: _Optional[str] = ..., progress: _Optional[int] = ..., current_stage: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[DeploymentStage, _Mapping]]] = ..., logs: _Optional[_Iterable[_Union[DeploymentLog, _Mapping]]] = ..., estimated_completion: _Optional[str] = ..., error: _Optional[str] = ..., next_try: _Optional[str] = ...) -> None: ...
 
 class DeploymentStage(_message.Message):
     __slots__ = ("name", "status", "duration", "progress")
@@ -857,20 +873,24 @@ class DeploymentStage(_message.Message):
     def __init__(self, name: _Optional[str] = ..., status: _Optional[str] = ..., duration: _Optional[str] = ..., progress: _Optional[int] = ...) -> None: ...
 
 class DeploymentLog(_message.Message):
-    __slots__ = ("timestamp", "level", "message")
+    __slots__ = ("timestamp", "level", "message", "number")
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     timestamp: str
     level: str
     message: str
-    def __init__(self, timestamp: _Optional[str] = ..., level: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    number: int
+    def __init__(self, timestamp: _Optional[str] = ..., level: _Optional[str] = ..., message: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
 
 class UnloadLocalModelRequest(_message.Message):
-    __slots__ = ("model_id",)
+    __slots__ = ("model_id", "purge")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PURGE_FIELD_NUMBER: _ClassVar[int]
     model_id: str
-    def __init__(self, model_id: _Optional[str] = ...) -> None: ...
+    purge: bool
+    def __init__(self, model_id: _Optional[str] = ..., purge: _Optional[bool] = ...) -> None: ...
 
 class UnloadLocalModelResponse(_message.Message):
     __slots__ = ("model_id", "status", "nodes")
@@ -883,13 +903,15 @@ class UnloadLocalModelResponse(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., status: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WatchDeploymentRequest(_message.Message):
-    __slots__ = ("deployment_id",)
+    __slots__ = ("deployment_id", "after")
     DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     deployment_id: str
-    def __init__(self, deployment_id: _Optional[str] = ...) -> None: ...
+    after: int
+    def __init__(self, deployment_id: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
 
 class DeploymentUpdate(_message.Message):
-    __slots__ = ("deployment_id", "model_id", "status", "progress", "current_stage", "stages", "logs", "estimated_completion")
+    __slots__ = ("deployment_id", "model_id", "status", "progress", "current_stage", "stages", "logs", "estimated_completion", "error", "next_try")
     DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -898,6 +920,8 @@ class DeploymentUpdate(_message.Message):
     STAGES_FIELD_NUMBER: _ClassVar[int]
     LOGS_FIELD_NUMBER: _ClassVar[int]
     ESTIMATED_COMPLETION_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TRY_FIELD_NUMBER: _ClassVar[int]
     deployment_id: str
     model_id: str
     status: str
@@ -906,4 +930,6 @@ class DeploymentUpdate(_message.Message):
     stages: _containers.RepeatedCompositeFieldContainer[DeploymentStage]
     logs: _containers.RepeatedCompositeFieldContainer[DeploymentLog]
     estimated_completion: str
-    def __init__(self, deployment_id: _Optional[str] = ..., model_id: _Optional[str] = ..., status: _Optional[str] = ..., progress: _Optional[int] = ..., current_stage: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[DeploymentStage, _Mapping]]] = ..., logs: _Optional[_Iterable[_Union[DeploymentLog, _Mapping]]] = ..., estimated_completion: _Optional[str] = ...) -> None: ...
+    error: str
+    next_try: str
+    def __init__(self, deployment_id: _Optional[str] = ..., model_id: _Optional[str] = ..., status: _Optional[str] = ..., progress: _Optional[int] = ..., current_stage: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[DeploymentStage, _Mapping]]] = ..., logs: _Optional[_Iterable[_Union[DeploymentLog, _Mapping]]] = ..., estimated_completion: _Optional[str] = ..., error: _Optional[str] = ..., next_try: _Optional[str] = ...) -> None: ...

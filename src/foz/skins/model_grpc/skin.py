@@ -32,8 +32,9 @@ ASKING = (
     Method("CreateEmbeddings", Operation.EMBED),
 )
 LISTING, SHOWING = "ListModels", "GetModel"
-DEPLOYING = ("ListLocalModels", "DeployLocalModel", "GetDeploymentStatus", "UnloadLocalModel", "WatchDeployment")
+DEPLOYING = ("ListLocalModels", "DeployLocalModel", "GetDeploymentStatus", "UnloadLocalModel")
 """What has to do with models that are run here."""
+WATCHING = "WatchDeployment"
 
 
 def path_of(method: str) -> str:

@@ -66,7 +66,8 @@ def add(made: APIRouter, desk: Desk, intake: Intake) -> None:
     _add_models(made, desk, intake)
 
 
-def _way(deployment: Deployment, clock: Clock) -> Way:
+def way_of(deployment: Deployment, clock: Clock) -> Way:
+    """How it stands on its way."""
     seen = deployment.seen
     return Way(
         progress=stages.progress(seen),
@@ -86,12 +87,12 @@ def _add_deploying(made: APIRouter, desk: Desk, intake: Intake) -> None:
         """The same body again gives the same deployment; one that failed is tried again at once."""
         check_body(heard(request), (JSON,))
         found = await intake.deploy(who(request), local.read_deploy(await request.body()))
-        return response(local.say_deployed(found, _way(found, clock), clock.now(), request_id(request)))
+        return response(local.say_deployed(found, way_of(found, clock), clock.now(), request_id(request)))
 
     @made.get("/models/local/deployments", summary="列出部署 (list deployments)", **told(examples.DEPLOYMENTS))
     async def deployments(request: Request) -> Response:
         """All that are kept, newest first, also those that are over."""
-        found = [(one, _way(one, clock)) for one in await intake.listed(who(request))]
+        found = [(one, way_of(one, clock)) for one in await intake.listed(who(request))]
         return response(local.say_deployments(found, request_id(request)))
 
     @made.get(
@@ -102,7 +103,7 @@ def _add_deploying(made: APIRouter, desk: Desk, intake: Intake) -> None:
     async def deployment(request: Request, deployment_id: str) -> Response:
         found = await intake.find(who(request), deployment_id)
         lines = await intake.lines(found.id, most=MOST_LINES)
-        return response(local.say_deployment(found, _way(found, clock), lines, request_id(request)))
+        return response(local.say_deployment(found, way_of(found, clock), lines, request_id(request)))
 
     @made.post(
         "/models/local/deployments/{deployment_id}/retry",
@@ -111,7 +112,7 @@ def _add_deploying(made: APIRouter, desk: Desk, intake: Intake) -> None:
     )
     async def retry(request: Request, deployment_id: str) -> Response:
         found = await intake.retry(who(request), deployment_id)
-        return response(local.say_deployed(found, _way(found, clock), clock.now(), request_id(request)))
+        return response(local.say_deployed(found, way_of(found, clock), clock.now(), request_id(request)))
 
 
 def _add_log(made: APIRouter, desk: Desk, intake: Intake) -> None:
@@ -157,7 +158,7 @@ async def _lines(
 
 def _add_models(made: APIRouter, desk: Desk, intake: Intake) -> None:
     async def did(model: str) -> Performance:
-        return await asyncio.to_thread(_performance, desk, model)
+        return await asyncio.to_thread(performance_of, desk, model)
 
     @made.get("/models/local", summary="获取本地模型列表 (list local models)", **told(examples.LOCALS))
     async def models(request: Request) -> Response:
@@ -197,7 +198,7 @@ def _node(node: Node) -> dict[str, object]:
     }
 
 
-def _performance(desk: Desk, model: str) -> Performance:
+def performance_of(desk: Desk, model: str) -> Performance:
     """Over the last day."""
     groups = desk.reports.groups(Filter(since=desk.clock.now() - DAY, model=model))
     if not groups or not groups[0].duration.average:
