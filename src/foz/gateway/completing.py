@@ -9,9 +9,11 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+from msgspec import structs
+
 from foz.canon.content import Message, Text
 from foz.canon.fault import Unsupported
-from foz.canon.model import Target
+from foz.canon.model import Capability, Target
 from foz.canon.request import ChatRequest, CompleteRequest, Operation, Request
 from foz.ports.codec import ClientCodec, Speech
 from foz.ports.line import Line
@@ -54,6 +56,14 @@ def _unsupported(field: str, why: str) -> Unsupported:
     return Unsupported(f"The model only chats, so '{field}' is not supported: {why}.", field=field)
 
 
+def unthinking(request: Request) -> Request:
+    """The same without the wish that it shall not think: who cannot need not be told, and may know no word for it."""
+    wish = request.reasoning if isinstance(request, ChatRequest) else None
+    if wish is None or not (wish.enabled is False or wish.effort == "none" or wish.budget == 0):
+        return request
+    return structs.replace(request, reasoning=None)
+
+
 def as_it_is(request: Request) -> Request:
     """The same."""
     return request
@@ -72,7 +82,8 @@ def spoken(line: Line, target: Target, operation: Operation) -> Spoken:
     """How to ask this target for it. Raises Unsupported."""
     speech = _said(line, target, operation)
     if speech is not None and speech.client is not None and operation in target.profile.operations:
-        return Spoken(speech, speech.client)
+        thinks = Capability.REASONING not in target.profile.lacks
+        return Spoken(speech, speech.client, as_it_is if thinks else unthinking)
     chat = _said(line, target, Operation.CHAT) if operation is Operation.COMPLETE else None
     if chat is not None and chat.client is not None:
         return Spoken(Speech(chat.dialect, client=chat.client, by_request=chat.by_request), chat.client, as_chat)

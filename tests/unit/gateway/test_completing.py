@@ -8,6 +8,7 @@ from foz.canon.fault import Unsupported
 from foz.canon.model import Profile, Target
 from foz.canon.request import ChatRequest, CompleteRequest, Operation, Sampling
 from foz.gateway.completing import as_chat
+from foz.gateway.services import Policy
 from foz.testing.upstream import Scripted
 from tests.core import PUBLIC, STREAM, WHOLE, Core, body, run
 
@@ -105,3 +106,22 @@ def test_a_model_that_completes_is_asked_to() -> None:
         assert [call.path for call in core.upstream.calls] == ["/completions"]
 
     run(ask())
+
+
+@pytest.mark.parametrize(
+    ("lacks", "told"), [(frozenset[str](), {"reasoning_effort": "none"}), (frozenset({"reasoning"}), {})]
+)
+def test_who_cannot_think_is_not_told_not_to(lacks: frozenset[str], told: dict[str, str]) -> None:
+    """The wish that a model shall not think reaches those who can; others are asked without it, and answer."""
+
+    async def asked() -> None:
+        core = Core(
+            Scripted(WHOLE), targets=(Target("one", "up-1", profile=Profile(lacks=lacks)),), policy=Policy(relay=False)
+        )
+        said = {"model": PUBLIC, "messages": [{"role": "user", "content": "?"}], "reasoning_effort": "none"}
+        assert await core.serve(said) is None
+        (call,) = core.upstream.calls
+        sent = msgspec.json.decode(call.body)
+        assert {name: value for name, value in sent.items() if name == "reasoning_effort"} == told
+
+    run(asked())

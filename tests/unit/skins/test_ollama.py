@@ -62,7 +62,8 @@ def test_every_listed_name_is_one_models_own(names: frozenset[str]) -> None:
 @pytest.mark.parametrize(
     ("profiles", "words"),
     [
-        ((Profile(),), ["completion", "tools", "vision", "thinking"]),
+        ((Profile(),), ["completion", "tools", "vision"]),
+        ((Profile(context=1),), ["completion", "tools", "vision", "thinking"]),
         ((CHATS,), ["completion", "tools"]),
         ((EMBEDS,), ["embedding"]),
         ((EMBEDS, CHATS), ["completion", "tools", "embedding"]),
@@ -70,7 +71,7 @@ def test_every_listed_name_is_one_models_own(names: frozenset[str]) -> None:
     ],
 )
 def test_a_model_can_do_what_its_targets_do_not_lack(profiles: tuple[Profile, ...], words: list[str]) -> None:
-    """What of a family is known to fail is left out; a model of which nobody says what it does chats."""
+    """What of a family is known to fail is left out; of which nobody knows it, it chats, and thinks not."""
     assert capabilities(_model("m", *profiles)) == words
 
 

@@ -22,7 +22,6 @@ _TALKS = frozenset({Operation.CHAT, Operation.COMPLETE})
 _NEEDED = (
     (Capability.TOOLS, "tools"),
     (Capability.IMAGES, "vision"),
-    (Capability.REASONING, "thinking"),
 )
 
 
@@ -73,7 +72,10 @@ def say_model(model: Model) -> bytes:
 
 
 def capabilities(model: Model) -> list[str]:
-    """What its targets can do, in Ollama's words. What of a family is known to fail is left out, no more."""
+    """
+    What its targets can do, in Ollama's words. What of a family is known to fail is left out, no more; but to think is
+    said of known families only, for Ollama's programs ask whoever can to do so.
+    """
     profiles = [target.profile for target in model.targets]
     can: set[Operation] = set()
     for profile in profiles:
@@ -82,6 +84,8 @@ def capabilities(model: Model) -> list[str]:
     if Operation.CHAT in can:
         chats = [profile for profile in profiles if Operation.CHAT in profile.operations]
         words += [word for need, word in _NEEDED if any(need not in profile.lacks for profile in chats)]
+        if any(Capability.REASONING not in profile.lacks for profile in chats if profile != _UNKNOWN):
+            words.append("thinking")
     if Operation.EMBED in can:
         words.append("embedding")
     return words
