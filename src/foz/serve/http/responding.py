@@ -281,7 +281,7 @@ class _Holding:
         """A whole answer waits."""
         self.last = body
 
-    def waits(self, codec: ServerCodec) -> None:
+    def waits(self, codec: ServerCodec) -> None:  # noqa: ARG002 - why stands below
         """
         A stream is asked for and nothing of it is here yet. A fault is told by who has told nothing: what an attempt
         said before it failed has reached nobody.
