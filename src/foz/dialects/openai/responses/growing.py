@@ -98,6 +98,18 @@ class Speech:
         part.logprobs += likely
         return [self._growing("output_text.delta", {"delta": text, "logprobs": likely})]
 
+    def add(self, text: str) -> None:
+        """More of the words that grow, told by somebody else."""
+        self._parts[-1].pieces.append(text)
+
+    def head(self) -> bytes:
+        """How each of their pieces is told, up to itself."""
+        return (
+            b"event: response.output_text.delta\ndata: "
+            b'{"type":"response.output_text.delta","output_index":%d,"item_id":%b,"content_index":%d,"delta":'
+            % (self.index, json.encode(self.id), len(self._parts) - 1)
+        )
+
     def close(self, *, complete: bool) -> list[Growing]:
         """The events that end what is still open in it."""
         self._status = "completed" if complete else "incomplete"

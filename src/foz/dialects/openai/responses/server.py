@@ -53,6 +53,7 @@ class ResponsesServer:
     def __init__(self, thread: Thread = NO_THREAD) -> None:
         self._thread = thread
         self._read: tuple[bytes, schema.Body] | None = None
+        self._heard: tuple[bytes, ChatRequest] | None = None
         self._encoder: ResponseEncoder | None = None
 
     def body(self, body: bytes) -> schema.Body:
@@ -77,7 +78,10 @@ class ResponsesServer:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """The whole request in our words, with what went before."""
-        return asking.hear(self.body(body), body, self._thread.history, dict(self._thread.instead))
+        if self._heard is None or self._heard[0] is not body:
+            thread = self._thread
+            self._heard = (body, asking.hear(self.body(body), body, thread.history, dict(thread.instead)))
+        return self._heard[1]
 
     def encode_response(self, answer: Answer, request: Request, model: str) -> bytes:
         """A whole answer's body."""

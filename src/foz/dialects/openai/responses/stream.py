@@ -8,7 +8,7 @@ what the last event shows, so that streamed and whole answers cannot drift apart
 
 from collections.abc import Sequence
 
-from msgspec import structs
+from msgspec import Raw, structs
 
 from foz.canon.event import (
     CallGrew,
@@ -50,10 +50,17 @@ class ResponseEncoder:
         self._size = 0
         self._usage: Usage | None = None
         self._finish = ChoiceFinished("stop")
+        self._speech: Speech | None = None
+        """The message whose words grow, while nothing else does."""
+        self._head = b""
+        """How each piece of them begins."""
+        self._bodies: dict[bool, bytes] = {}
 
     def feed(self, event: Event) -> bytes:
         """The bytes that say this event; may be none."""
         match event:
+            case TextGrew(text=text, choice=0, logprobs=()) if self._speech is not None and text:
+                return self._more(self._speech, text)
             case TextGrew(text=text, choice=0, logprobs=logprobs):
                 return self._speak("output_text", text, logprobs)
             case RefusalGrew(text=text, choice=0):
@@ -66,18 +73,19 @@ class ResponseEncoder:
                 return self._grow(self._calls[index], arguments)
             case Started():
                 return self._start(event)
-            case Finished():
-                return self._shut(len(self._items))
             case _:
                 return self._note(event)
 
     def close(self) -> bytes:
         """The terminal frame."""
-        return self._event(f"response.{self._status}", {"response": self._object(seals=self._manner.seals)})
+        return self._event(f"response.{self._status}", {"response": Raw(self.body(seals=self._manner.seals))})
 
     def body(self, *, seals: bool) -> bytes:
-        """The whole response, when all is said; with what vendors want back of thoughts, where that is wanted."""
-        return json.encode(self._object(seals=seals))
+        """The whole response, once all is said; with what vendors want back of thoughts, where that is wanted."""
+        seals = seals and any(isinstance(item, Thoughts) for item in self._items)
+        if seals not in self._bodies:
+            self._bodies[seals] = json.encode(self._object(seals=seals))
+        return self._bodies[seals]
 
     @property
     def seals(self) -> bool:
@@ -98,6 +106,8 @@ class ResponseEncoder:
                 self._finish = event
             case Measured(usage=usage):
                 self._usage = usage
+            case Finished():
+                return self._shut(len(self._items))
             case _:
                 pass
         return b""
@@ -119,7 +129,18 @@ class ResponseEncoder:
         if not isinstance(item, Speech):
             item = Speech(self._name("msg"), len(self._items))
             opened = self._open(item)
-        return opened + self._told(item.begin(kind)) + self._told(item.grow(text, logprobs), text)
+        told = opened + self._told(item.begin(kind)) + self._told(item.grow(text, logprobs), text)
+        self._speech = item if kind == "output_text" else None
+        self._head = item.head()
+        return told
+
+    def _more(self, item: Speech, text: str) -> bytes:
+        """What a stream mostly is: more words of one message."""
+        item.add(text)
+        self._count(text)
+        told = b'%b%b,"logprobs":[],"sequence_number":%d}\n\n' % (self._head, json.encode(text), self._number)
+        self._number += 1
+        return told
 
     def _think(self, event: ReasoningGrew) -> bytes:
         item = self._current()
@@ -159,6 +180,7 @@ class ResponseEncoder:
         while ready < len(self._items) and self._items[ready].closable:
             ready += 1
         told = self._shut(ready)
+        self._speech = None
         self._items.append(item)
         return told + self._told([Growing("output_item.added", {"item": item.bare()}, item.index)])
 
@@ -173,12 +195,15 @@ class ResponseEncoder:
         return self._told(told)
 
     def _told(self, growing: Sequence[Growing], grown: str = "") -> bytes:
-        self._size += len(grown)
-        if self._size > LONGEST:
-            raise Garbled(f"the answer is longer than {LONGEST} characters")
+        self._count(grown)
         return b"".join(
             self._event(f"response.{name}", {"output_index": place, **fields}) for name, fields, place in growing
         )
+
+    def _count(self, grown: str) -> None:
+        self._size += len(grown)
+        if self._size > LONGEST:
+            raise Garbled(f"the answer is longer than {LONGEST} characters")
 
     # -- the response ------------------------------------------------------
 
