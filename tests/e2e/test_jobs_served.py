@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -74,6 +75,32 @@ def test_a_stream_resumed_a_hundred_times_is_the_stream(house: House) -> None:
     assert parts == whole
     assert words == ended(house.gateway, job["job_id"])["result"]["response"]
     assert len(whole) > 150
+
+
+@BOTH
+def test_a_response_in_the_background_is_a_job(house: House) -> None:
+    """One that goes on from another is made by whoever works at jobs, with all that was said, and is gone on from."""
+    path, said = "/v1/responses", {"model": "public", "input": WORDS}
+
+    def made(**more: object) -> dict[str, Any]:
+        reply, told = ask(house.gateway, "POST", path, {**said, **more})
+        assert reply.status == 200, told
+        return dict(told)
+
+    def looked() -> dict[str, Any]:
+        reply, told = ask(house.gateway, "GET", f"{path}/{accepted['id']}")
+        assert reply.status == 200, told
+        return dict(told)
+
+    first = made()
+    accepted = made(background=True, previous_response_id=first["id"])
+    wait_until(lambda: looked()["status"] not in {"queued", "in_progress"}, "the response's end", 20)
+    queued = looked()
+    then = made(previous_response_id=queued["id"])
+    tokens = [one["usage"]["input_tokens"] for one in (first, queued, then)]
+
+    assert (accepted["status"], queued["status"]) == ("queued", "completed")
+    assert tokens == sorted(set(tokens))
 
 
 @BOTH

@@ -110,7 +110,7 @@ class Reader:
         self._file = file
         self._made: dict[str, str] = {}
         self._jobs = jobs
-        """Jobs that are over, by the path that they were asked at."""
+        """Jobs that are over, by the path that they were asked at, or by the one path that asks for their like."""
 
     def click(self, element: str) -> None:
         """As soon as it is there."""
@@ -134,7 +134,7 @@ class Reader:
         for name in (one["name"] for one in case.operation.get("parameters", []) if one["in"] == "path"):
             value = AGENT if _AGENTS.fullmatch(case.path) else MODEL
             if name == "id":
-                value = self._made.get(case.path.partition("/{id}")[0], MODEL)
+                value = self._jobs.get(case.path) or self._made.get(case.path.partition("/{id}")[0], MODEL)
             elif name in {"deployment_id", "model_id"}:
                 value = self._made[name]
             elif name == "job_id":
@@ -218,6 +218,14 @@ def _job(gateway: Served, path: str, body: dict[str, Any]) -> str:
     return place.rpartition("/")[2]
 
 
+def _background(gateway: Served) -> str:
+    """A response that was made in the background."""
+    with gateway.connect() as connection:
+        asked = {"model": MODEL, "input": "Onde os rios terminam?", "background": True}
+        reply = connection.call("POST", "/v1/responses", msgspec.json.encode(asked))
+    return str(msgspec.json.decode(reply.body)["id"])
+
+
 def test_every_operation_can_be_tried(browser: Browser, gateway: Served, tmp_path: Path) -> None:
     """/docs shows every operation; each, executed with the example that it shows, shows the documented answer."""
     with gateway.connect() as connection:
@@ -227,6 +235,7 @@ def test_every_operation_can_be_tried(browser: Browser, gateway: Served, tmp_pat
     asked = {"model": MODEL, "messages": [{"role": "user", "content": "Onde os rios terminam?"}]}
     chats = "/v1/chat/completions"
     jobs = {"/chat": _job(gateway, "/chat", {"message": "Olá"}), chats: _job(gateway, chats, asked)}
+    jobs["/v1/responses/{id}/cancel"] = _background(gateway)
     every = cases(document)
     operations = {case.block for case in every}
     with browser.page() as page:
