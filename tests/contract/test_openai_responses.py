@@ -370,6 +370,16 @@ def test_the_rest_of_a_body_is_heard() -> None:
     assert set(said.vendor["openai"]) == {"prompt_cache_key", "verbosity", "novel"}
 
 
+def test_what_programs_say_in_any_case_asks_for_nothing() -> None:
+    """The defaults that agents write out (no tools, a choice of them, plain text) are not said to an upstream."""
+    said = heard(
+        tools=[], tool_choice="auto", parallel_tool_calls=True, text={"format": {"type": "text"}}, truncation="disabled"
+    )
+
+    assert (said.tool_choice, said.parallel_tools, said.response_format) == (None, None, None)
+    assert set(said.vendor) == {"responses"}
+
+
 @pytest.mark.parametrize(
     ("said", "field"),
     [

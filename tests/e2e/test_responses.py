@@ -1,5 +1,8 @@
 """Responses over real sockets: conversations that outlive the gateway, owners, time, and work in the background."""
 
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,13 +13,14 @@ import msgspec
 import pytest
 from typing_extensions import override
 
-from foz.testing.process import Served, Upstream, start_gateway, start_upstream, wait_until
+from foz.testing.process import Served, Upstream, clean_environment, start_gateway, start_upstream, wait_until
 from foz.testing.raw import request
 from foz.wire.http import Headers
 from foz.wire.sse import Decoder
 from tests.e2e.sdk.test_sdks import _key
 
 Wire = dict[str, Any]
+ROOT = Path(__file__).parents[2]
 PATH = "/v1/responses"
 KEY = "sk-responses-0123456789"
 CONFIG = """
@@ -321,6 +325,31 @@ def test_the_same_submission_is_the_same_response(gateway: Served) -> None:
 
     assert again["id"] == first["id"]
     assert status == 422
+
+
+# The guide.
+
+GUIDE = (ROOT / "docs/guides/responses.md").read_text()
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+
+
+def test_the_programs_of_the_guide_run(tmp_path: Path) -> None:
+    """Each program of the guide, as it stands but for the port, runs with OpenAI's SDK and prints what it was told."""
+    sdk = Path(sys.executable).parents[1] / "sdk" / "openai3"
+    assert sdk.is_dir(), f"{sdk} is missing: run `make test`, which installs it"
+    with start_gateway(tmp_path, environment={"TEST_MODE": "true"}) as gateway:
+        said = []
+        for program in PROGRAMS:
+            typed = program.replace("http://127.0.0.1:8000", gateway.url)
+            ran = subprocess.run(
+                [sys.executable, "-c", typed], env=clean_environment({"PYTHONPATH": str(sdk)}),
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert (ran.returncode, ran.stderr) == (0, "")
+            said.append(ran.stdout)
+
+    assert ["And lakes?" in one for one in said] == [True, False]
+    assert ["response.completed" in one for one in said] == [False, True]
 
 
 # What goes wrong.

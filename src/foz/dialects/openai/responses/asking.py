@@ -88,7 +88,7 @@ def hear(asked: schema.Body, body: bytes, history: Sequence[Raw], instead: Mappi
         messages=told + said,
         tools=tools,
         tool_choice=_hear_choice(asked.tool_choice, tools),
-        parallel_tools=asked.parallel_tool_calls,
+        parallel_tools=asked.parallel_tool_calls if tools else None,
         response_format=_hear_format(asked.text),
         reasoning=_hear_thinking(asked.reasoning),
         sampling=Sampling(temperature=asked.temperature, top_p=asked.top_p),
@@ -157,6 +157,8 @@ def _hear_choice(said: object, tools: tuple[ToolSpec, ...]) -> ToolChoice | None
     if said is None:
         return None
     choice = _word_of(said) if isinstance(said, str) else _choice_of(Raw(json.encode(said)))
+    if not tools and choice.mode in {"auto", "none"} and not choice.allowed:
+        return None  # programs say it in any case; chats refuse it without tools
     offered = {tool.name for tool in tools}
     if choice.mode in {"required", "named"} and not offered:
         raise invalid("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.")
@@ -189,8 +191,6 @@ def _choice_of(raw: Raw) -> ToolChoice:
 
 def _hear_format(text: schema.TextForm | None) -> ResponseFormat | None:
     match None if text is None else text.format:
-        case schema.TextFormat():
-            return ResponseFormat("text")
         case schema.JsonFormat():
             return ResponseFormat("json")
         case schema.SchemaFormat() as form:
