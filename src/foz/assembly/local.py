@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from msgspec import Struct
 
 from foz.assembly.duty import tried
-from foz.assembly.shelf import outside, shelf
+from foz.assembly.shelf import outside, shelf, sweep
 from foz.canon.deployment import Replica
 from foz.canon.model import Model, Patience
 from foz.canon.request import Operation
@@ -140,6 +140,7 @@ class Local:
         """Runs the engines, from when the lock is ours; until cancelled."""
         while not await asyncio.to_thread(self._ownership.take):
             await self._clock.sleep(TAKE_SECONDS)
+        await sweep(self._means.shelf)
         self._controller = Controller(self._world(), self._policy())
         await self._controller.run()
 

@@ -273,6 +273,12 @@ class Jobs(Section):
     )
 
 
+def _absolute(found: Sequence[str]) -> Sequence[str]:
+    if not all(one.startswith("/") and ".." not in one.split("/") for one in found):
+        raise expected('absolute paths of folders, such as "/srv/models"')
+    return found
+
+
 class Local(Section):
     """Models that are run on this machine (`foz deploy`), by llama.cpp: the extra `foz[local]`."""
 
@@ -304,7 +310,14 @@ class Local(Section):
     )
     ollama_models: Path | None = Field(
         default=None,
-        description="The folder of an Ollama server's own files, which are run where they lie. From `OLLAMA_MODELS`.",
+        description="The folder of an Ollama server's own files, which are run where they lie. Default: "
+        "`~/.ollama/models`, or where its service keeps them. From `OLLAMA_MODELS`.",
+    )
+    folders: Annotated[Names, AfterValidator(_absolute)] = Field(
+        default=(), description="Further folders whose files may be deployed where they lie, by their absolute paths."
+    )
+    keep_free: Size = Field(
+        default=2**30, description="Bytes of the disk that stay free when models are fetched or made."
     )
     sources: dict[str, str] = Field(
         default={},

@@ -92,6 +92,15 @@ def is_safe(name: str) -> bool:
     return len(name) <= LONGEST and len(parts) <= MOST_PARTS and all(_is_part(part) for part in parts)
 
 
+def outside(source: str) -> BadRequest:
+    """A path that leads elsewhere."""
+    return BadRequest(
+        f"source: '{_shown(source)}' is no path under the folder of models ([local] models, or one of [local] "
+        "folders), without . and .. in it.",
+        field="source",
+    )
+
+
 def check_model_id(name: str) -> None:
     """The name under which a model is to be served. Raises BadRequest."""
     if not _MODEL_ID.fullmatch(name) or any(_walks(part) or not part for part in re.split(r"[/:]", name)):
@@ -105,7 +114,7 @@ def check_model_id(name: str) -> None:
 def _path(source: str) -> str:
     parts = source.removeprefix("/").split("/")
     if "\\" in source or source.startswith("~") or not all(_is_part(part) for part in parts):
-        raise _wrong(source, "a plain path under the folder of models was expected, without . and .. in it")
+        raise outside(source)
     return source
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from foz.canon.fault import BadRequest, NotFound
-from foz.deploy.choice import way_of
+from foz.deploy.source import outside
 from foz.runtime.shelf import partial
 
 FETCHED, MADE = "fetched", "made"
@@ -29,6 +29,12 @@ class Folders:
     def __init__(self, models: Path, others: Sequence[Path] = ()) -> None:
         self.models = models
         self.others = tuple(others)
+
+    def check(self, path: str) -> None:
+        """Raises BadRequest where an absolute path lies elsewhere."""
+        roots = [root for one in (self.models, *self.others) for root in (one, one.absolute())]
+        if path.startswith("/") and not any(Path(path).is_relative_to(root) for root in roots):
+            raise outside(path)
 
     def operators(self, path: str) -> Path:
         """An operator's file or folder. Raises BadRequest where it leads out of their folders, NotFound."""
@@ -44,10 +50,7 @@ class Folders:
             if inside and (real.is_file() or real.is_dir()):
                 return real
         if wanted.exists():
-            raise BadRequest(
-                f"The source '{path}' leads out of the folder of models: only what lies under [local] models is run.",
-                field="source",
-            )
+            raise outside(path)
         raise NotFound(f"There is no file '{path}' in the folder of models.", field="source")
 
     def fetched(self, name: str) -> Path:
@@ -117,11 +120,6 @@ def parts(path: Path) -> list[Path]:
     if not mark or not count.isdecimal() or len(count) != 5 or stem[-6:] != "-00001":  # noqa: PLR2004 - five digits
         return [path]
     return [path.with_name(f"{stem[:-5]}{number:05d}-of-{count}.gguf") for number in range(1, int(count) + 1)]
-
-
-def way(path: Path) -> str | None:
-    """How a file is stored, as its name says."""
-    return way_of(path.name)
 
 
 def _gone(paths: Sequence[Path]) -> int:

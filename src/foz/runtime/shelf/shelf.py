@@ -68,6 +68,8 @@ class DiskShelf:
         if isinstance(place, BuiltIn) and place.name not in self._shops.built_in:
             there = ", ".join(self._shops.built_in) or "nothing"
             raise NotFound(f"There is no model '{place.name}' built in; there is {there}.", field="source")
+        if isinstance(place, OnDisk):
+            self._folders.check(place.path)
         name = place.file if isinstance(place, OnHub) else place.path if isinstance(place, OnDisk) else None
         if name is not None:
             as_wanted(Chosen((File(name),), way=way_of(name)), wish.quantization, source)
