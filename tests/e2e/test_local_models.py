@@ -223,13 +223,15 @@ def test_what_is_not_there_is_not_found(gateway: Served, name: str) -> None:
 
 
 def test_a_path_out_of_the_folder_fails(gateway: Served) -> None:
-    """A path that leads out of the folder of models, as it is or by a link, is a failed deployment that says so."""
+    """A path out of the folder of models is refused at once; one that leads out by a link is a failed deployment."""
+    status, said = _call(gateway, "POST", "/models/local/deploy", {"model_type": "out", "source": "/etc/passwd"})
+    assert status == 400
+    assert "leads out of the folder of models" in said["message"]
     (gateway.folder / "data/models/link.gguf").symlink_to("/etc/passwd")
-    for source in ("/etc/passwd", "link.gguf"):
-        over = _deployed(gateway, {"model_type": "out", "source": source})
-        assert over["status"] == "failed"
-        assert "leads out of the folder of models" in over["error"]
-        _data(gateway, "DELETE", "/models/local/out")
+    over = _deployed(gateway, {"model_type": "out", "source": "link.gguf"})
+    assert over["status"] == "failed"
+    assert "leads out of the folder of models" in over["error"]
+    _data(gateway, "DELETE", "/models/local/out")
 
 
 def test_a_bad_file_fails_clearly(gateway: Served) -> None:

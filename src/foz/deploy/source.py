@@ -95,8 +95,8 @@ def is_safe(name: str) -> bool:
 def outside(source: str) -> BadRequest:
     """A path that leads elsewhere."""
     return BadRequest(
-        f"source: '{_shown(source)}' is no path under the folder of models ([local] models, or one of [local] "
-        "folders), without . and .. in it.",
+        f"The source '{_shown(source)}' leads out of the folder of models: only what lies under [local] models, or one "
+        "of [local] folders, is run.",
         field="source",
     )
 
@@ -114,7 +114,7 @@ def check_model_id(name: str) -> None:
 def _path(source: str) -> str:
     parts = source.removeprefix("/").split("/")
     if "\\" in source or source.startswith("~") or not all(_is_part(part) for part in parts):
-        raise outside(source)
+        raise _wrong(source, "a plain path under the folder of models was expected, without . and .. in it")
     return source
 
 
