@@ -14,11 +14,12 @@ from xllamacpp import CommonParams, Server
 
 
 class Said(msgspec.Struct, frozen=True):
-    """An answer: its text, why it ended (`stop` or `length`), and how many tokens it has."""
+    """An answer: its text, why it ended (`stop` or `length`), how many tokens it has, and how many were asked."""
 
     text: str
     end: str
     tokens: int
+    asked: int
 
 
 class Engine:
@@ -45,4 +46,7 @@ class Engine:
         if "choices" not in told:
             raise ValueError(f"the engine refused: {told}")
         choice = told["choices"][0]
-        return Said(choice["message"]["content"], choice["finish_reason"], told["usage"]["completion_tokens"])
+        usage = told["usage"]
+        return Said(
+            choice["message"]["content"], choice["finish_reason"], usage["completion_tokens"], usage["prompt_tokens"]
+        )
