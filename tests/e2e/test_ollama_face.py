@@ -104,7 +104,8 @@ def test_programs_see_that_it_runs(ground: Ground, method: str) -> None:
 
 def test_its_port_is_one_more(ground: Ground) -> None:
     """Foz says that it listens there, and all its other paths are there as well."""
-    assert f"http://127.0.0.1:{ground.port}" in ground.gateway.stdout
+    gateway = ground.gateway
+    gateway.wait_for(lambda: f"http://127.0.0.1:{ground.port}" in gateway.stdout, "the port to be told")
     with ground.connect() as connection:
         assert connection.call("GET", "/v1/models").status == 200
 

@@ -27,7 +27,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = free_port()
     config = settings.replace("11434", str(port), 1)
     with start_gateway(tmp_path_factory.mktemp("foz"), config=config, environment={"TEST_MODE": "true"}) as running:
-        assert f"http://127.0.0.1:{port}" in running.stdout
+        running.wait_for(lambda: f"http://127.0.0.1:{port}" in running.stdout, "the port to be told")
         yield running
 
 
