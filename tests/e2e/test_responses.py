@@ -195,6 +195,28 @@ def test_an_item_may_be_named_instead_of_said(gateway: Served) -> None:
     assert (status, error["error"]["code"]) == (404, "item_not_found")
 
 
+def test_a_file_that_was_uploaded_is_read_in_every_turn(gateway: Served) -> None:
+    """A file named by its id is told to the model as its words, also in a turn that only goes on from the first."""
+    form = (
+        b'--cut\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
+        b'--cut\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+        b"the Douro ends in Porto\r\n--cut--\r\n"
+    )
+    with gateway.connect() as connection:
+        kind = (b"content-type", b"multipart/form-data; boundary=cut")
+        uploaded = connection.call("POST", "/v1/files", form, bearer(KEY, kind))
+    named = {"type": "input_file", "file_id": msgspec.json.decode(uploaded.body)["id"]}
+    plain, first = (
+        made(gateway, input=[{"role": "user", "content": [{"type": "input_text", "text": "sum up"}, *files]}])
+        for files in ([], [named])
+    )
+    then = made(gateway, input="again", previous_response_id=first["id"])
+
+    assert "the Douro ends in Porto" in text(first)
+    assert first["usage"]["input_tokens"] > plain["usage"]["input_tokens"]
+    assert then["usage"]["input_tokens"] > first["usage"]["input_tokens"]
+
+
 def test_what_is_not_to_be_kept_is_not(gateway: Served) -> None:
     """With `store` false a response has an id that nobody finds, and nothing goes on from it."""
     response = made(gateway, store=False)
