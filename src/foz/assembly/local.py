@@ -13,16 +13,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from msgspec import Struct
 
 from foz.assembly.duty import tried
-from foz.assembly.shelf import outside, shelf, sweep
-from foz.canon.deployment import Replica
+from foz.assembly.shelf import built_in, outside, shelf, sweep
+from foz.canon.deployment import TINY, Replica, Wish
 from foz.canon.model import Model, Patience
+from foz.canon.principal import LOCAL_ADMIN
 from foz.canon.request import Operation
 from foz.config.deployed import asked, deployed
+from foz.config.directory import alone
 from foz.config.engines import environment
 from foz.config.settings import Settings
 from foz.deploy.controller import Controller, Policy, World
 from foz.deploy.fit import Manner
 from foz.deploy.intake import Intake, Known
+from foz.deploy.source import BUILT_IN
 from foz.dialects.openai.speech import speech
 from foz.net.origin import Endpoint, Origin
 from foz.ports.clock import Clock
@@ -94,6 +97,7 @@ class Local:
         self._ownership = Ownership(settings.data)
         self._controller: Controller | None = None
         self._means = means(settings, watch, clock)
+        self._engine: Engine = WordEngine() if settings.test_mode else LlamaCpp(environment(), self._reach, self._clock)
         self.models: Sequence[Model] = ()
 
     @property
@@ -136,20 +140,27 @@ class Local:
     def _reach(self, url: str, key: str) -> Origin:
         return Origin(Endpoint(url, ((b"authorization", f"Bearer {key}".encode()),)), self._watch)
 
-    async def own(self) -> None:
+    async def own(self, new: Callable[[], bytes]) -> None:
         """Runs the engines, from when the lock is ours; until cancelled."""
         while not await asyncio.to_thread(self._ownership.take):
             await self._clock.sleep(TAKE_SECONDS)
         await sweep(self._means.shelf)
+        await tried(f"{TINY} is not run", lambda: self._begin(new))
         self._controller = Controller(self._world(), self._policy())
         await self._controller.run()
 
+    async def _begin(self, new: Callable[[], bytes]) -> None:
+        """What comes with Foz is wanted from the first start on, once: who unloads it has unloaded it."""
+        settings = self._settings
+        if not settings.local.tiny or settings.test_mode or not alone(settings) or TINY not in built_in():
+            return
+        if self._engine.missing() is not None or any(one.wish.model_id == TINY for one in await self._store.listed()):
+            return
+        await self.intake(new).deploy(LOCAL_ADMIN, Wish(TINY, TINY, source=BUILT_IN + TINY))
+
     def _world(self) -> World:
-        engine: Engine = LlamaCpp(environment(), self._reach, self._clock)
-        if self._settings.test_mode:
-            engine = WordEngine()
         means = self._means
-        return World(self._store, means.shelf, engine, means.machine, means.devices, self._clock)
+        return World(self._store, means.shelf, self._engine, means.machine, means.devices, self._clock)
 
     def _policy(self) -> Policy:
         given = self._settings.local

@@ -53,7 +53,7 @@ def shelf(settings: Settings, reach: Outside, clock: Clock) -> DiskShelf:
         hub=Hub(local.hub, key.get_secret_value() if key else None, own="local.hub" in settings.sources),
         ollama=Ollama(local.ollama_registry, store, own="local.ollama_registry" in settings.sources),
         named=local.sources,
-        built_in=_built_in(),
+        built_in=built_in(),
     )
     folders = Folders(local.models or settings.data / FOLDER, others)
     manners = Manners(margin=local.keep_free)
@@ -85,7 +85,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _built_in() -> dict[str, Path]:
+def built_in() -> dict[str, Path]:
     """Models that come with Foz, by their names."""
     folder = Path(str(files("foz.runtime"))) / "tiny"
     return {path.name.removesuffix(".gguf"): path for path in sorted(folder.glob("*.gguf"))}

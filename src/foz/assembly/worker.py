@@ -282,7 +282,7 @@ class Worker:
             *([] if self._labour is None else self._labour.duties()),
         ]
         if self._place.lanes is None and not self._place.grpc:
-            duties.append(self._local.own())
+            duties.append(self._local.own(self._identities.new))
         if self._place.lifeline is not None:
             duties.append(self._hold_on(self._place.lifeline))
         return duties

@@ -17,6 +17,10 @@ HERE = "local"
 """The name of this machine as a node, and of what we run as a provider."""
 
 
+TINY = "foz-tiny"
+"""The name of the model that comes with Foz, and of its source behind `foz:`."""
+
+
 class Quantization(StrEnum):
     """How many bits a weight has: `int8` is llama.cpp's Q8_0, `int4` a Q4, `fp16` F16 or BF16."""
 

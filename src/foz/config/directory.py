@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 
 import msgspec
 
-from foz.canon.deployment import HERE
+from foz.canon.deployment import HERE, TINY
 from foz.canon.model import Model, Placement, Target
 from foz.canon.money import FREE, Rates
 from foz.config.bind import NO_KEY, Provider
@@ -180,13 +180,25 @@ def unconfigured(settings: Settings, day: str) -> Callable[[str], str | None]:
     return whose
 
 
+def alone(settings: Settings) -> bool:
+    """Whether nobody is configured who could answer, but for the simulated model."""
+    return not any(one.state == "ready" for one in settings.providers if one.name != SIMULATED)
+
+
+def _stand_in(settings: Settings, simulated: Target, deployed: Sequence[Model]) -> Target | None:
+    """Who answers where nobody is configured: the model that comes with Foz, if it runs, else the simulated one."""
+    if not alone(settings):
+        return None
+    tiny = [target for model in deployed if model.name == TINY for target in model.targets if not target.barred]
+    return tiny[0] if tiny else simulated
+
+
 def listing(settings: Settings, cast: Cast, day: str, deployed: Sequence[Model] = ()) -> Listing:
     """What the snapshot is made of before anything is discovered."""
     states = {one.name: one.state for one in settings.providers}
     simulated = cast(SIMULATED, SIMULATED)
     models = configured(settings, cast) + listed(settings, cast)
-    ready = any(state == "ready" for name, state in states.items() if name != SIMULATED)
-    family = nemotron(settings, cast, None if ready and not settings.test_mode else simulated)
+    family = nemotron(settings, cast, simulated if settings.test_mode else _stand_in(settings, simulated, deployed))
     if settings.test_mode:
         return Listing(
             models, tuple(deployed), gathered=family, everything=simulated, apart=frozenset({SIMULATED_AGENT})

@@ -288,6 +288,11 @@ class Local(Section):
         description="The folder of model files: what is fetched lands there, and a path as a source is one under it. "
         "Default: `models` in the data directory.",
     )
+    tiny: bool = Field(
+        default=True,
+        description="Run `foz-tiny`, the demonstration that comes with Foz, from the first start on, where no provider "
+        "is configured and llama.cpp is installed.",
+    )
     threads: Whole | None = Field(
         default=None, ge=1, le=1024, description="Threads of each engine. Default: half of the processors."
     )

@@ -209,7 +209,8 @@ class Snapshot:
     def _of_nobody(self, family: Gathered) -> Model:
         """The model of a family of which there is none: its stand-in's, or one that says what is missing."""
         target, fallback = family.stand_in, self._listing.fallback
-        others = self._models.keys() - {"" if fallback is None else fallback.name}
+        own = {"" if fallback is None else fallback.name, "" if target is None else target.model}
+        others = self._models.keys() - own
         if target is None or (others and self._listing.everything is None):
             return _gathered(self._listing, self._cast) or Model(family.name, ())
         both = [structs.replace(target, placement=place, rank=rank) for rank, place in enumerate(Placement)]

@@ -28,6 +28,10 @@ _KEPT = ("LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "COVERAGE_PROCE
 """What of the tester's environment a child may see."""
 
 
+_QUIET = {"FOZ_LOCAL_TINY": "false"}
+"""No engine where a test has nothing to ask of it."""
+
+
 class ChildFailed(AssertionError):
     """A child did not do what was expected of it; what it said is in the message."""
 
@@ -53,7 +57,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a child sees: a path, a language, where this very `foz` lies, no gRPC unless the test says so."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}  # noqa: TID251 - a child's environment is made of ours
     source = str(Path(foz.__file__).parents[1])
-    return {**kept, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", "FOZ_GRPC_PORT": "0", **(extra or {})}
+    return {**kept, **_QUIET, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", "FOZ_GRPC_PORT": "0", **(extra or {})}
 
 
 class Child:
