@@ -15,9 +15,11 @@ from foz.canon.request import ReasoningWish, ResponseFormat
 from foz.canon.response import Choice, fold
 from foz.canon.tool import ToolChoice, ToolSpec
 from foz.dialects.openai.responses import keeping
+from foz.dialects.openai.responses.items import as_items
 from foz.dialects.openai.responses.server import ResponsesServer, Thread, packed, unpacked
 from foz.ports.responses import KeptResponse
 from foz.wire.sse import Decoder
+from tests.e2e.hostility import VALUES, encode, places, put
 from tests.strategies import event_lists
 
 Wire = dict[str, Any]
@@ -410,6 +412,49 @@ def test_what_programs_say_in_any_case_asks_for_nothing() -> None:
 def test_a_wrong_field_is_named(said: Wire, field: str) -> None:
     """What is wrong in a body, or not supported here, is refused before anything is sent, by the field's own place."""
     assert refused(**said).field == field
+
+
+GOOD: tuple[Wire, ...] = (
+    {"id": "a", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "q"}]},
+    {"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,QQ==", "detail": "low"}]},
+    {"role": "user", "content": [{"type": "input_file", "file_id": "file-foz1", "filename": "a", "file_data": "QQ=="}]},
+    {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "QQ==", "format": "wav"}}]},
+    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", "id": "fc", "status": "completed"},
+    {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "r"}]},
+    {
+        "type": "reasoning",
+        "id": "rs",
+        "summary": [{"type": "summary_text", "text": "s"}],
+        "content": [{"type": "reasoning_text", "text": "t"}],
+        "encrypted_content": "foz1.gaEx",
+    },
+    {"type": "item_reference", "id": "msg_1"},
+)
+
+
+def _fault(sent: bytes) -> Fault | None:
+    try:
+        ResponsesServer().read(sent)
+    except (BadRequest, Unsupported) as fault:
+        return fault
+    return None
+
+
+@pytest.mark.parametrize("good", GOOD, ids=lambda item: item.get("type", "media"))
+def test_a_hostile_value_in_an_item_is_refused_or_kept(good: Wire) -> None:
+    """Whatever stands anywhere in an item, it is refused by its place in the body, or heard, kept and listed again."""
+    for place in places(good):
+        for value in VALUES:
+            sent = encode({"model": "m", "input": [put(good, place, value)]})
+            fault = _fault(sent)
+            if fault is not None:
+                assert fault.field is None or fault.field.startswith("input"), (place, value)
+                continue
+            items = as_items(ResponsesServer().body(sent).input)
+            kept = KeptResponse(ID, 1, None, keeping.packed_items(items, ID), b'{"status":"completed","output":[]}')
+            listed = msgspec.json.decode(keeping.say_items(kept, keeping.Page()), type=dict[str, Raw])
+            assert len(msgspec.json.decode(listed["data"], type=list[Raw])) == 1
+            ResponsesServer(Thread(ID, 1, keeping.turns([kept]))).read(body())
 
 
 def test_what_went_before_is_before() -> None:

@@ -34,11 +34,6 @@ class _Made(Struct):
     output: list[Raw] = []
 
 
-class _Named(Struct):
-    id: str | None = None
-    type: str | None = None
-
-
 class _Told(Struct):
     """An event of a stream."""
 
@@ -48,7 +43,7 @@ class _Told(Struct):
 
 
 _MADE = msgspec.json.Decoder(_Made)
-_NAMED = msgspec.json.Decoder(_Named)
+_NAMED = msgspec.json.Decoder(schema.Kind)
 _TOLD = msgspec.json.Decoder(_Told)
 
 
@@ -77,7 +72,7 @@ def _kind(raw: Raw) -> str:
 
 def _with_id(raw: Raw, id: str) -> dict[str, object]:
     said = _MEMBERS.decode(raw)
-    return {**said, "id": said.get("id", id)}
+    return {**said, "id": _NAMED.decode(raw).id or id}
 
 
 def turns(chain: Iterable[KeptResponse]) -> tuple[Raw, ...]:

@@ -138,9 +138,10 @@ class ReferenceItem(Struct):
 
 
 class Kind(Struct):
-    """What an item, a tool or a choice is."""
+    """What an item, a tool or a choice is, and its name, where it has one."""
 
     type: str | None = None
+    id: str | None = None
 
 
 # The rest of the body.
