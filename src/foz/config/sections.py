@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from foz.canon.deployment import HERE
 from foz.canon.model import Placement
 from foz.config import address
 from foz.config.address import Address
 from foz.config.amounts import Names, Seconds, Size, Whole, expected
+from foz.config.kinds import Host, Origin, Proxy, Secret, Section
+from foz.config.local import Local
 from foz.config.rows import ModelRow, Name, PriceRow, ProviderSettings
-from foz.deploy.fit import FEWEST_TOKENS, USUAL_CONTEXT
 from foz.skins.nemotron.skin import MODEL
 
 SkinName = Literal[
@@ -33,55 +33,6 @@ SkinName = Literal[
     "model_api",
     "model_grpc",
 ]
-
-
-class Section(BaseModel):
-    """A table of `foz.toml`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-def _host(found: str) -> str:
-    bare = found.removeprefix("[").removesuffix("]")
-    if not address.is_host(bare):
-        raise expected('a host name or an IP address, such as "127.0.0.1"')
-    return bare
-
-
-def _origin(found: str) -> str:
-    scheme, mark, rest = found.rstrip("/").partition("://")
-    if found != "*" and (not mark or scheme not in {"http", "https"} or not rest or "/" in rest):
-        raise expected('"*" or an origin such as "https://example.com"')
-    return found.rstrip("/")
-
-
-SHORTEST_SECRET = 4
-
-
-def _secret(found: SecretStr) -> SecretStr:
-    if not found.get_secret_value().isascii() or not found.get_secret_value().isprintable():
-        raise expected("a key of printable ASCII characters")
-    if len(found.get_secret_value()) < SHORTEST_SECRET:
-        raise expected(f"a key of at least {SHORTEST_SECRET} characters: a shorter one cannot be kept out of the log")
-    return found
-
-
-def _proxy(found: SecretStr) -> SecretStr:
-    text = found.get_secret_value()
-    try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise expected('a proxy that is spoken to in HTTP, such as "http://proxy.example:3128"')
-    return found
-
-
-Host = Annotated[str, AfterValidator(_host)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Secret = Annotated[SecretStr, Field(max_length=4096), AfterValidator(_secret)]
-Proxy = Annotated[Secret, AfterValidator(_proxy)]
 
 
 class Server(Section):
@@ -270,65 +221,6 @@ class Jobs(Section):
     )
     max_waiting: Whole = Field(
         default=100_000, ge=1, description="Jobs that may wait in one lane; above it submissions get 503."
-    )
-
-
-def _absolute(found: Sequence[str]) -> Sequence[str]:
-    if not all(one.startswith("/") and ".." not in one.split("/") for one in found):
-        raise expected('absolute paths of folders, such as "/srv/models"')
-    return found
-
-
-class Local(Section):
-    """Models that are run on this machine (`foz deploy`), by llama.cpp: the extra `foz[local]`."""
-
-    node: Name = Field(default=HERE, description="The name of this machine, as `target_nodes` of a deployment says it.")
-    models: Path | None = Field(
-        default=None,
-        description="The folder of model files: what is fetched lands there, and a path as a source is one under it. "
-        "Default: `models` in the data directory.",
-    )
-    tiny: bool = Field(
-        default=True,
-        description="Run `foz-tiny`, the demonstration that comes with Foz, from the first start on, where no provider "
-        "is configured and llama.cpp is installed.",
-    )
-    threads: Whole | None = Field(
-        default=None, ge=1, le=1024, description="Threads of each engine. Default: half of the processors."
-    )
-    context: Whole = Field(
-        default=USUAL_CONTEXT,
-        ge=FEWEST_TOKENS,
-        description="Tokens of one request and its answer, where a deployment says nothing; no more than the model "
-        "was trained for.",
-    )
-    drain: Seconds = Field(
-        default=300.0, description="How long a model that is unloaded waits for the requests that run on it."
-    )
-    hub: Origin = Field(
-        default="https://huggingface.co",
-        description="Hugging Face's hub, or a mirror of it. A mirror in your own network may send to others there. "
-        "From `HF_ENDPOINT`.",
-    )
-    ollama_registry: Origin = Field(
-        default="https://registry.ollama.ai", description="Where models of Ollama are fetched from."
-    )
-    ollama_models: Path | None = Field(
-        default=None,
-        description="The folder of an Ollama server's own files, which are run where they lie. Default: "
-        "`~/.ollama/models`, or where its service keeps them. From `OLLAMA_MODELS`.",
-    )
-    folders: Annotated[Names, AfterValidator(_absolute)] = Field(
-        default=(), description="Further folders whose files may be deployed where they lie, by their absolute paths."
-    )
-    keep_free: Size = Field(
-        default=2**30, description="Bytes of the disk that stay free when models are fetched or made."
-    )
-    sources: dict[str, str] = Field(
-        default={},
-        max_length=1_000,
-        description='What `model_type` and `model_size` of a deployment mean, before the catalog: `"qwen3-7b" = '
-        '"qwen3-7b-q8_0.gguf"`, a path under the folder of models, `"hf:org/repo"` or `"ollama:name"`.',
     )
 
 

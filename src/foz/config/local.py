@@ -1,0 +1,72 @@
+"""The table of models that are run on this machine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from foz.canon.deployment import HERE
+from foz.config.amounts import Names, Seconds, Size, Whole, expected
+from foz.config.kinds import Origin, Section
+from foz.config.rows import Name
+from foz.deploy.fit import FEWEST_TOKENS, USUAL_CONTEXT
+
+
+def _absolute(found: Sequence[str]) -> Sequence[str]:
+    if not all(one.startswith("/") and ".." not in one.split("/") for one in found):
+        raise expected('absolute paths of folders, such as "/srv/models"')
+    return found
+
+
+class Local(Section):
+    """Models that are run on this machine (`foz deploy`), by llama.cpp: the extra `foz[local]`."""
+
+    node: Name = Field(default=HERE, description="The name of this machine, as `target_nodes` of a deployment says it.")
+    models: Path | None = Field(
+        default=None,
+        description="The folder of model files: what is fetched lands there, and a path as a source is one under it. "
+        "Default: `models` in the data directory.",
+    )
+    tiny: bool = Field(
+        default=True,
+        description="Run `foz-tiny`, the demonstration that comes with Foz, from the first start on, where no provider "
+        "is configured and llama.cpp is installed.",
+    )
+    threads: Whole | None = Field(
+        default=None, ge=1, le=1024, description="Threads of each engine. Default: half of the processors."
+    )
+    context: Whole = Field(
+        default=USUAL_CONTEXT,
+        ge=FEWEST_TOKENS,
+        description="Tokens of one request and its answer, where a deployment says nothing; no more than the model "
+        "was trained for.",
+    )
+    drain: Seconds = Field(
+        default=300.0, description="How long a model that is unloaded waits for the requests that run on it."
+    )
+    hub: Origin = Field(
+        default="https://huggingface.co",
+        description="Hugging Face's hub, or a mirror of it. A mirror in your own network may send to others there. "
+        "From `HF_ENDPOINT`.",
+    )
+    ollama_registry: Origin = Field(
+        default="https://registry.ollama.ai", description="Where models of Ollama are fetched from."
+    )
+    ollama_models: Path | None = Field(
+        default=None,
+        description="The folder of an Ollama server's own files, which are run where they lie. Default: "
+        "`~/.ollama/models`, or where its service keeps them. From `OLLAMA_MODELS`.",
+    )
+    folders: Annotated[Names, AfterValidator(_absolute)] = Field(
+        default=(), description="Further folders whose files may be deployed where they lie, by their absolute paths."
+    )
+    keep_free: Size = Field(
+        default=2**30, description="Bytes of the disk that stay free when models are fetched or made."
+    )
+    sources: dict[str, str] = Field(
+        default={},
+        max_length=1_000,
+        description='What `model_type` and `model_size` of a deployment mean, before the catalog: `"qwen3-7b" = '
+        '"qwen3-7b-q8_0.gguf"`, a path under the folder of models, `"hf:org/repo"` or `"ollama:name"`.',
+    )
