@@ -219,6 +219,7 @@ def test_no_kill_loses_or_doubles_a_job(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("scale", [False, True], ids=["embedded", "scale"])
 def test_two_hundred_kills(tmp_path: Path, upstream: Upstream, scale: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """The same of a hundred kills in each topology."""
