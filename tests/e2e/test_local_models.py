@@ -135,6 +135,7 @@ def test_the_seeds_deployment_as_written(tmp_path: Path) -> None:
         ("/models/small/chat/completions", {"messages": MESSAGES, "max_tokens": 5}),
         ("/models/small/completions", {"prompt": "hi", "max_tokens": 5}),
         ("/api/v1/ai/ask_sync", {"agent": "small", "content": "hi"}),
+        ("/api/chat", {"model": "small:latest", "messages": MESSAGES, "stream": False, "options": {"num_predict": 5}}),
         ("/genai/small/v1/chat/completions", {"messages": MESSAGES, "max_tokens": 5}),
     ],
 )
@@ -153,6 +154,15 @@ def test_its_name_is_shown(gateway: Served) -> None:
     assert shown["deployment"]["hardware"]
     body = {"model": "local/small", "messages": MESSAGES, "max_tokens": 2}
     assert _call(gateway, "POST", "/v1/chat/completions", body)[1]["model"] == "local/small"
+
+
+def test_ollamas_programs_see_it_loaded(gateway: Served) -> None:
+    """`/api/ps` lists it by its name with a tag, with the size of its file."""
+    status, told = _call(gateway, "GET", "/api/ps")
+
+    assert status == 200
+    assert [row["name"] for row in told["models"]] == ["small:latest"]
+    assert told["models"][0]["size"] == (gateway.folder / "data/models/small.gguf").stat().st_size
 
 
 def test_the_ledger_measures_it(gateway: Served) -> None:

@@ -7,11 +7,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from foz.canon.deployment import Deployment, Replica, Seen, Weights, Wish
 from foz.canon.model import Model, Placement, Profile, Target
 from foz.canon.request import Operation
 from foz.ports.skin import Skin, Visit
-from foz.skins.ollama.cards import capabilities, tagged
+from foz.skins.ollama.cards import capabilities, say_loaded, tagged
 from foz.skins.ollama.skin import OllamaSkin
 from foz.wire.http import Call
 from tests.strategies import NAMES
@@ -94,3 +96,29 @@ def test_a_model_is_shown() -> None:
 def test_a_key_is_a_bearer(header: tuple[bytes, bytes], key: str | None) -> None:
     """`OLLAMA_API_KEY` comes as a bearer; a header of its own will do too."""
     assert SKIN.key(Call("GET", "/api/tags", (header,))) == key
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"), [(None, ""), (8_030_000_000, "8.0B"), (270_000_000, "270M"), (900, "900")]
+)
+def test_what_we_run_is_loaded(parameters: int | None, told: str) -> None:
+    """A model whose engine is well is listed once, as its file is; one that is on its way, or ailing, is not."""
+    weights = Weights("x.gguf", 12_000, "llama", "Q8_0", parameters)
+    well = Replica("here", "http://127.0.0.1:1", "secret", 1, 0, context=4096)
+    ailing = structs.replace(well, healthy=False)
+    rows = msgspec.json.decode(
+        say_loaded(
+            [
+                Deployment("1", 0, Wish("small", "small"), "p", seen=Seen(replicas=(well, well), weights=weights)),
+                Deployment("2", 0, Wish("ill", "ill"), "p", seen=Seen(replicas=(ailing,))),
+                Deployment("3", 0, Wish("new", "new"), "p"),
+            ]
+        )
+    )["models"]
+
+    (row,) = rows
+    assert (row["name"], row["size"], row["context_length"]) == ("small:latest", 12_000, 4096)
+    assert row["details"]["quantization_level"] == "Q8_0"
+    assert (row["details"]["family"], row["details"]["parameter_size"]) == ("llama", told)
+    assert "secret" not in str(rows)
+    assert datetime.fromisoformat(row["expires_at"]).year > 2300

@@ -9,6 +9,7 @@ nothing is there: 0, or no text. A digest stands for the name, for there are no 
 import hashlib
 from collections.abc import Sequence
 
+from foz.canon.deployment import Deployment, Replica
 from foz.canon.model import Capability, Model, Placement, Profile, Target
 from foz.canon.request import Operation
 from foz.dialects.ollama.telling import moment
@@ -17,6 +18,8 @@ from foz.wire import json
 Wire = dict[str, object]
 
 LATEST = ":latest"
+NEVER = "2318-01-01T00:00:00Z"
+"""When a model is unloaded that nobody unloads, as Ollama has it."""
 _UNKNOWN = Profile()
 _TALKS = frozenset({Operation.CHAT, Operation.COMPLETE})
 _NEEDED = (
@@ -47,6 +50,42 @@ def _row(model: Model, name: str) -> Wire:
         "details": _details(model),
         "capabilities": capabilities(model),
     }
+
+
+def say_loaded(deployments: Sequence[Deployment]) -> bytes:
+    """The answer of `/api/ps`: what we run ourselves and serves. It stays until its operator unloads it."""
+    serving = [(one, replica) for one in deployments for replica in one.seen.replicas[:1] if replica.healthy]
+    names = frozenset(one.wish.model_id for one, _ in serving)
+    return json.encode({"models": [_loaded(one, replica, names) for one, replica in serving]})
+
+
+def _loaded(deployment: Deployment, replica: Replica, names: frozenset[str]) -> Wire:
+    name, weights = tagged(deployment.wish.model_id, names), deployment.seen.weights
+    architecture = "" if weights is None else weights.architecture
+    return {
+        "name": name,
+        "model": name,
+        "size": 0 if weights is None else weights.size,
+        "digest": hashlib.sha256(name.encode()).hexdigest(),
+        "details": {
+            "parent_model": "",
+            "format": "gguf" if weights is not None else "",
+            "family": architecture,
+            "families": [architecture],
+            "parameter_size": "" if weights is None else _parameters(weights.parameters),
+            "quantization_level": "" if weights is None else weights.quantization,
+        },
+        "expires_at": NEVER,
+        "size_vram": 0,
+        "context_length": replica.context,
+    }
+
+
+def _parameters(count: int | None) -> str:
+    """As Ollama writes them: `8.0B`, `270M`."""
+    if not count:
+        return ""
+    return f"{count / 1e9:.1f}B" if count >= 10**9 else f"{count / 1e6:.0f}M" if count >= 10**6 else str(count)
 
 
 def say_model(model: Model) -> bytes:

@@ -1,9 +1,9 @@
 """
 What Ollama's API has beside inference: one model shown, what is loaded, the version, and the life of models.
 
-The life of models (pull, create, copy, push, delete) is that of deployments, which this gateway has none of: all of it
-is refused, in one place (`_add_life`), which is where it maps to them once there are some. What a target has loaded
-nobody tells, so nothing is said to be.
+Loaded is what this gateway runs itself: what other targets have loaded nobody tells. The life of models (pull, create,
+copy, push, delete) is that of deployments, which are asked for elsewhere (`POST /models/local/deploy`): here it is
+refused, in one place (`_add_life`), where it can map to them.
 """
 
 from fastapi import APIRouter
@@ -18,7 +18,7 @@ from foz.serve.http.desk import Desk, response, told, who
 from foz.serve.http.faces.files import heard
 from foz.serve.http.guard import check_body
 from foz.skins.ollama import examples
-from foz.skins.ollama.cards import say_model
+from foz.skins.ollama.cards import say_loaded, say_model
 from foz.skins.ollama.skin import ACCEPTS, NAME, SOURCE
 from foz.wire import json
 from foz.wire.http import Reply
@@ -75,9 +75,11 @@ def _add_looks(made: APIRouter, desk: Desk) -> None:
         return response(Reply(200, WHOLE, say_model(desk.gateway.find(who(request), name, SOURCE))))
 
     @made.get("/api/ps", summary="List loaded models", **told(examples.LOADED))
-    async def loaded() -> Response:
-        """None: what its targets have loaded, this gateway is not told."""
-        return response(Reply(200, WHOLE, json.encode(examples.LOADED)))
+    async def loaded(request: Request) -> Response:
+        """Those that this gateway runs itself: what other targets have loaded, it is not told."""
+        intake = desk.deployments
+        deployments = [] if intake is None else await intake.models(who(request))
+        return response(Reply(200, WHOLE, say_loaded(deployments)))
 
     @made.get("/api/version", summary="The version of Ollama whose API this is", **told(examples.VERSION))
     async def version() -> Response:
@@ -89,8 +91,8 @@ def _add_life(made: APIRouter, method: str, path: str, verb: str) -> None:
     async def refuse(request: Request) -> Response:
         bodies.decode(bodies.ANY, await _body(request))
         raise Unsupported(
-            f"Foz does not {verb} models for Ollama's programs: its models are those of its providers and of its "
-            "settings; GET /api/tags lists them, and its operator adds others",
+            f"Foz does not {verb} models for Ollama's programs: GET /api/tags lists those that there are, and an "
+            "administrator deploys others (POST /models/local/deploy, with a source such as ollama:llama3.2)",
             field="model",
         )
 
