@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from foz.assembly.books import has_keys
+from foz.assembly.engines import local
 from foz.assembly.kept import examined
 from foz.cli.asking import reached
 from foz.cli.settings import config_option, json_option, read_settings, today
@@ -77,6 +78,7 @@ def command(*, as_json: bool, offline: bool, config: Path | None) -> None:
     settings = read_settings(config)
     answers = [] if offline or place.trust(settings.outbound.ca_file) else reached(settings)
     findings = examine(settings, SystemClock().now(), has_keys=has_keys(settings, SystemClock()), answers=answers)
+    findings += local(settings)
     findings += [] if offline else examined(settings)
     if as_json:
         click.echo(json.encode(findings))

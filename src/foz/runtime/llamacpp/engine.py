@@ -46,6 +46,13 @@ Reach = Callable[[str, str], Upstream]
 """Makes a way to a URL, with a key."""
 
 
+def missing() -> str | None:
+    """Why it cannot be used on this machine, and what to do about it."""
+    if find_spec("xllamacpp") is None:
+        return "the package xllamacpp is not installed: pip install 'foz[local]'"
+    return None
+
+
 class LlamaCpp:
     """Implements `ports.engine.Engine`. `environment` is all that a process sees."""
 
@@ -58,9 +65,7 @@ class LlamaCpp:
 
     def missing(self) -> str | None:
         """Why it cannot be used."""
-        if find_spec("xllamacpp") is None:
-            return "the package xllamacpp is not installed: pip install 'foz[local]'"
-        return None
+        return missing()
 
     async def start(self, load: Load) -> "LlamaProcess":
         """Starts a process that loads."""
