@@ -77,8 +77,8 @@ class ResponseEncoder:
                 return self._note(event)
 
     def close(self) -> bytes:
-        """The terminal frame."""
-        return self._event(f"response.{self._status}", {"response": Raw(self.body(seals=self._manner.seals))})
+        """The terminal frame. Where it cannot be sent, `fail` takes its number."""
+        return event(f"response.{self._status}", {"response": Raw(self.body(seals=self._manner.seals))}, self._number)
 
     def body(self, *, seals: bool) -> bytes:
         """The whole response, once all is said; with what vendors want back of thoughts, where that is wanted."""
