@@ -31,6 +31,9 @@ MOST_DIMENSIONS = 4
 SHORT_LIST = 1024
 """Numbers of lists up to so long are kept."""
 MOST_ALIGNMENT = 65_536
+MOST_LAYERS = 512
+"""The engine's own limit."""
+TOKENS = "tokenizer.ggml.tokens"
 VERSIONS = (2, 3)
 _BIG = 2**63
 _MAGIC = b"GGUF"
@@ -78,19 +81,17 @@ class Incomplete(Malformed):
 
 
 class Header(Struct, frozen=True):
-    """What a file is. Counts and sizes are exact; what the file does not say is None."""
+    """What a file is. Counts and sizes (in bytes) are exact; what the file does not say is None."""
 
     version: int
     architecture: str
     size: int
-    """Of the whole file, in bytes."""
     tensors: int
     parameters: int
     """Elements of all tensors."""
     weights: int
     """Bytes of all tensors."""
     offset: int
-    """Where the weights begin."""
     quantization: str
     """What the file says of itself, else how most of its bytes are stored."""
     stored: Mapping[str, int]
@@ -232,8 +233,18 @@ class _Cursor:
         begin = self.skip(size, what)
         return bytes(self._data[begin : self.at])
 
+    def tokens(self, count: int, what: str) -> None:
+        """Goes over the texts of a vocabulary. The engine ends where two are the same up to their first NUL."""
+        seen: set[bytes] = set()
+        for number in range(count):
+            token = self.text(LONGEST_TEXT, what).partition(b"\0")[0]
+            if token in seen:
+                raise Malformed(f"{what} has the token {token[:40]!r} twice, the second time as number {number}")
+            if token:
+                seen.add(token)
+
     def texts(self, count: int, what: str) -> None:
-        """Goes over so many texts, quickly: a vocabulary has hundreds of thousands."""
+        """Goes over so many texts, quickly: there may be hundreds of thousands."""
         data, at, given, unpack = self._data, self.at, self._given, _U64.unpack_from
         for _ in range(count):
             if at + 8 > given:
@@ -286,7 +297,7 @@ def _list(cursor: _Cursor, key: str, found: _Found) -> None:
         raise Malformed(f"{what} promises {count} elements; {MOST_ELEMENTS} are the most")
     found.lists[key] = (kind, count)
     if kind == _TEXT:
-        cursor.texts(count, what)
+        (cursor.tokens if key == TOKENS else cursor.texts)(count, what)
         return
     layout = _scalar(kind, key)
     if count <= SHORT_LIST and layout.format[-1] in "BbHhIiQq":
@@ -381,8 +392,11 @@ def _header(parsed: _Parsed) -> Header:
     if not tensors and parts == 1:
         raise Malformed("the file has no tensors: there is nothing to run")
 
-    def fact(key: str, most: int = 2**31) -> int | None:
-        return _positive(values, f"{architecture}.{key}", most)
+    def fact(key: str, most: int = 2**31 - 1, *, zero: bool = True) -> int | None:
+        return _positive(values, f"{architecture}.{key}", most, zero=zero)
+
+    for key in ("layer_norm_epsilon", "layer_norm_rms_epsilon"):
+        _check_small(values, f"{architecture}.attention.{key}")
 
     vocabulary = _vocabulary(found)
     width = fact("embedding_length", 2**20)
@@ -401,8 +415,8 @@ def _header(parsed: _Parsed) -> Header:
         quantization=said or max(stored, key=stored.__getitem__, default="F32"),
         stored=stored,
         name=_text(values.get("general.name")),
-        context=fact("context_length"),
-        layers=fact("block_count", 16_384),
+        context=fact("context_length", zero=False),
+        layers=fact("block_count", MOST_LAYERS, zero=False),
         width=width,
         heads=fact("attention.head_count", 2**20),
         kv_heads=fact("attention.head_count_kv", 2**20),
@@ -437,16 +451,22 @@ def _text(value: Value | None) -> str | None:
     return value[:256] if isinstance(value, str) and value else None
 
 
-def _positive(values: dict[str, Value], key: str, most: int) -> int | None:
-    """A count; of a list with one for each layer, the largest. Zero says nothing."""
+def _positive(values: dict[str, Value], key: str, most: int, *, zero: bool) -> int | None:
+    """A count; of a list with one for each layer, the largest. Zero, where it may be, says nothing."""
     value = values.get(key)
     if isinstance(value, tuple):
         value = max(value, default=0)
-    if value is None or value == 0:
+    if value is None or (zero and value == 0):
         return None
     if type(value) is not int or not 0 < value <= most:
         raise Malformed(f"{key} is {value!r}; a whole number from 1 to {most} was expected")
     return value
+
+
+def _check_small(values: dict[str, Value], key: str) -> None:
+    value = values.get(key, 0.0)
+    if type(value) is not float or not 0 <= value < 1:
+        raise Malformed(f"{key} is {value!r}; a small number was expected")
 
 
 def _parts(values: dict[str, Value]) -> tuple[int, int]:
@@ -458,9 +478,9 @@ def _parts(values: dict[str, Value]) -> tuple[int, int]:
 
 def _vocabulary(found: _Found) -> int | None:
     """How many tokens; tables beside them must be as long, for the engine reads them without looking."""
-    kind, tokens = found.lists.get("tokenizer.ggml.tokens", (_TEXT, 0))
+    kind, tokens = found.lists.get(TOKENS, (_TEXT, 0))
     if kind != _TEXT:
-        raise Malformed("tokenizer.ggml.tokens is no list of texts")
+        raise Malformed(f"{TOKENS} is no list of texts")
     for key, expected in (("tokenizer.ggml.scores", _FLOAT32), ("tokenizer.ggml.token_type", _INT32)):
         kind, count = found.lists.get(key, (expected, tokens))
         if count != tokens or kind != expected:

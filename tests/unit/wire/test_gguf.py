@@ -126,11 +126,30 @@ MUTATIONS: dict[str, tuple[Callable[[], bytes], str]] = {
         "context_length is 1.5",
     ),
     "layers without end": (lambda: with_key("llama.block_count", Value(U32, 2**32 - 1)), "block_count is 4294967295"),
+    "no context": (lambda: with_key("llama.context_length", Value(U32, 0)), "context_length is 0"),
+    "a context beyond numbers": (lambda: with_key("llama.context_length", Value(U32, 2**31)), "is 2147483648"),
+    "an epsilon below zero": (
+        lambda: with_key("llama.attention.layer_norm_rms_epsilon", Value(F32, -1.0)),
+        "epsilon is -1.0",
+    ),
+    "an epsilon that is no number": (
+        lambda: with_key("llama.attention.layer_norm_rms_epsilon", Value(F32, float("nan"))),
+        "epsilon is nan",
+    ),
+    "no layers": (lambda: with_key("llama.block_count", Value(U32, 0)), "block_count is 0"),
+    "a token twice": (
+        lambda: with_key("tokenizer.ggml.tokens", Value(TEXT, ["a", "", "", "b", "a"], listed=True)),
+        "b'a' twice, the second time as number 4",
+    ),
+    "a token twice but for what follows a NUL": (
+        lambda: with_key("tokenizer.ggml.tokens", Value(TEXT, ["a\0b", "a\0c"], listed=True)),
+        "b'a' twice",
+    ),
     "heads without end": (lambda: with_key("llama.attention.head_count", Value(U64, 2**63)), "head_count is"),
     "a width that is not its tensors'": (lambda: with_key("llama.embedding_length", Value(U32, 64)), "rows of 32"),
     "tokens that are numbers": (lambda: with_key("tokenizer.ggml.tokens", Value(U32, [1], listed=True)), "no list of"),
     "more tokens than rows": (
-        lambda: with_key("tokenizer.ggml.tokens", Value(TEXT, ["x"] * 999, listed=True)),
+        lambda: with_key("tokenizer.ggml.tokens", Value(TEXT, [f"x{number}" for number in range(999)], listed=True)),
         "999 tokens",
     ),
     "scores too few": (lambda: with_key("tokenizer.ggml.scores", Value(F32, [1.0], listed=True)), "1 elements of"),
