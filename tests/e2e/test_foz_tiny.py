@@ -62,6 +62,12 @@ def test_a_job_on_the_gpu_lane_is_answered(gateway: Served) -> None:
     assert page
 
 
+def test_the_greeting_names_it(gateway: Served) -> None:
+    """What `foz serve` says at its start lists foz-tiny and gives a line to try it."""
+    gateway.wait_for(lambda: "Models: foz-tiny" in gateway.stdout, "the greeting")
+    assert '{"model":"foz-tiny"' in gateway.stdout
+
+
 def test_it_is_the_only_one_that_is_listed(gateway: Served) -> None:
     """With nothing configured the list has foz-tiny, and the simulated model no more."""
     assert _names(gateway) == [TINY]

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from foz.assembly.duty import tried
 from foz.assembly.shelf import built_in, outside, shelf, sweep
-from foz.canon.deployment import TINY, Replica, Wish
+from foz.canon.deployment import TINY, DeploymentStatus, Replica, Wish
 from foz.canon.model import Model, Patience
 from foz.canon.principal import LOCAL_ADMIN
 from foz.canon.request import Operation
@@ -99,6 +99,10 @@ class Local:
         self._means = means(settings, watch, clock)
         self._engine: Engine = WordEngine() if settings.test_mode else LlamaCpp(environment(), self._reach, self._clock)
         self.models: Sequence[Model] = ()
+        self.settled = asyncio.Event()
+        """Set once what comes with Foz runs, or will not: whoever tells what there is may wait for it a while."""
+        if not self._greets():
+            self.settled.set()
 
     @property
     def lines(self) -> Mapping[str, Line]:
@@ -116,6 +120,9 @@ class Local:
             return
         found = await self._store.listed()
         self._version = version
+        tiny = [one for one in found if one.wish.model_id == TINY]
+        if tiny and tiny[0].seen.status is not DeploymentStatus.IN_PROGRESS:
+            self.settled.set()
         models = deployed(found, self._patience())
         before = {name: replica for name, (replica, _) in self._ways.items()}
         now = {} if self._settings.test_mode else asked(found)
@@ -151,12 +158,14 @@ class Local:
 
     async def _begin(self, new: Callable[[], bytes]) -> None:
         """What comes with Foz is wanted from the first start on, once: who unloads it has unloaded it."""
+        if self._greets() and not any(one.wish.model_id == TINY for one in await self._store.listed()):
+            await self.intake(new).deploy(LOCAL_ADMIN, Wish(TINY, TINY, source=BUILT_IN + TINY))
+
+    def _greets(self) -> bool:
+        """Whether what comes with Foz is to run."""
         settings = self._settings
-        if not settings.local.tiny or settings.test_mode or not alone(settings) or TINY not in built_in():
-            return
-        if self._engine.missing() is not None or any(one.wish.model_id == TINY for one in await self._store.listed()):
-            return
-        await self.intake(new).deploy(LOCAL_ADMIN, Wish(TINY, TINY, source=BUILT_IN + TINY))
+        wanted = settings.local.tiny and not settings.test_mode and alone(settings) and TINY in built_in()
+        return wanted and self._engine.missing() is None
 
     def _world(self) -> World:
         means = self._means

@@ -66,6 +66,8 @@ RESERVED = ("/models/local",)
 LOOK_AGAIN = 300.0
 FIRST_LOOK = 0.3
 """How long to wait for the providers' lists before saying what there is."""
+FIRST_MODEL = 5.0
+"""The same, for the model that comes with Foz, where it is to run. Callers are served meanwhile."""
 
 
 class Place(Struct, frozen=True):
@@ -261,6 +263,8 @@ class Worker:
                 await asyncio.wait_for(self._looked.wait(), FIRST_LOOK)
             if self._labour is not None:
                 self._labour.workers.start()
+            if self._place.lanes is None:
+                await self._see_first_model()
             self._place.ready(self._snapshot())
             await self._stopping.wait()
             drain = self._settings.limits.drain
@@ -269,6 +273,14 @@ class Worker:
             await asyncio.gather(self._server.drain(drain), *ending)
         finally:
             await self._close(duties, max(until - loop.time(), 0.0))
+
+    async def _see_first_model(self) -> None:
+        """Until the model that comes with Foz runs, or will not; or not so long, or we are told to stop."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._local.settled, self._stopping)]
+        await asyncio.wait(waits, timeout=FIRST_MODEL, return_when=asyncio.FIRST_COMPLETED)
+        for one in waits:
+            one.cancel()
+        await asyncio.wait(waits)
 
     def _duties(self) -> list[Coroutine[None, None, None]]:
         """What runs beside the calls; none of it can end the process by failing."""
