@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from pydantic import BaseModel
+
 from tests.e2e.sdk_anthropic.site import HELLO, SAYS, Site, simulate
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
@@ -149,6 +151,41 @@ def check_structured_output(site: Site) -> None:
 
     assert set(said) == {"city", "degrees"}
     assert type(said["degrees"]) is int
+
+
+class Place(BaseModel):
+    """What is asked of the model in a form."""
+
+    city: str
+    degrees: int
+
+
+def check_parsed_output(site: Site) -> None:
+    """A form that is asked for as a type comes back as one."""
+    got = site.client().messages.parse(
+        model=site.model,
+        max_tokens=200,
+        messages=[{"role": "user", "content": "Lisbon has 18 degrees"}],
+        output_format=Place,
+    )
+
+    assert isinstance(got.parsed_output, Place)
+
+
+def check_beta(site: Site) -> None:
+    """The beta's methods, which ask with a query and a header of their own, are answered alike."""
+    got = site.client().beta.messages.create(
+        model=site.model, max_tokens=200, messages=HELLO, betas=["interleaved-thinking-2025-05-14"]
+    )
+
+    assert got.content[0].text == site.ask().content[0].text
+
+
+def check_raw_response(site: Site) -> None:
+    """The headers of an answer name the request, as Anthropic's do."""
+    raw = site.client().messages.with_raw_response.create(model=site.model, max_tokens=9, messages=HELLO)
+
+    assert raw.headers["request-id"] == raw.parse()._request_id
 
 
 def check_beyond_ascii(site: Site) -> None:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import anthropic
+
 from tests.e2e.sdk_anthropic.site import Site
 
 WEATHER = {
@@ -57,6 +59,25 @@ def check_stream_of_calls(site: Site) -> None:
     assert all(len(said) > 1 for said in pieces.values())
     assert [json.loads("".join(said)) for said in pieces.values()] == [call.input for call in calls]
     assert all(type(call.input["days"]) is int for call in calls)
+
+
+def check_tool_runner(site: Site) -> None:
+    """The SDK's own loop calls the tool, gives its result back and comes to an answer."""
+    called: list[str] = []
+
+    @anthropic.beta_tool  # type: ignore[untyped-decorator]  # the SDK is not where types are checked
+    def weather(city: str, days: int) -> str:
+        """The weather of a city."""
+        called.append(f"{city} {type(days).__name__}")
+        return "eighteen degrees"
+
+    runner = site.client().beta.messages.tool_runner(
+        model=site.model, max_tokens=200, tools=[weather], messages=ONE, max_iterations=3
+    )
+    final = runner.until_done()
+
+    assert called == ["Lisbon int"]
+    assert "eighteen degrees" in final.content[0].text
 
 
 def check_turns(site: Site) -> None:

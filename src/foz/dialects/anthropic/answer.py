@@ -165,20 +165,20 @@ class Reader:
     def take(self, data: bytes) -> list[Event]:
         """The events of a frame. Raises Garbled, or the fault that the upstream reports."""
         try:
-            if _kind(Raw(data)) == "error":
-                raise fault_in_stream(data)
-            return self._take(_FRAME.decode(data))
+            return self._take(_FRAME.decode(data), data)
         except BROKEN as error:
+            if _is_error(data):
+                raise fault_in_stream(data) from None
             raise garbled("stream", error) from None
 
-    def _take(self, frame: Frame) -> list[Event]:
+    def _take(self, frame: Frame, data: bytes) -> list[Event]:
         match frame.type:
+            case "content_block_delta":
+                return self._grow(frame.index, frame.delta or Delta())
             case "message_start":
                 return [self._start(frame.message or Message())]
             case "content_block_start":
                 return self._open(frame.index, frame.content_block)
-            case "content_block_delta":
-                return self._grow(frame.index, frame.delta or Delta())
             case "content_block_stop":
                 return self._close(frame.index)
             case "message_delta":
@@ -187,6 +187,8 @@ class Reader:
                 return self._stop(delta.stop_reason, delta.stop_sequence, {}) if delta.stop_reason else []
             case "message_stop":
                 return self._finish()
+            case "error":
+                raise fault_in_stream(data)
             case _:
                 return []  # pings, and what is new
 
@@ -279,6 +281,14 @@ class Reader:
         if counts is None:
             return [Finished()]
         return [Measured(counts, {DIALECT: self._news} if self._news else {}), Finished()]
+
+
+def _is_error(data: bytes) -> bool:
+    """Whether this says that it is an error, whatever else is wrong with it."""
+    try:
+        return _kind(Raw(data)) == "error"
+    except BROKEN:
+        return False
 
 
 def _said_beside(data: bytes) -> dict[str, Raw]:

@@ -48,6 +48,8 @@ MAX_BODY = 256 * 1024
 LONGEST_WAIT = 60.0
 """Seconds that an SDK may sleep before it asks again."""
 OVERLOADED = 529
+NO_THREADS = "thread_unsupported_request"
+"""The code on which the SDKs' runners of tools send whole conversations in place of threads."""
 _INVALID = "invalid_request_error"
 _API = "api_error"
 _OVERLOADED = "overloaded_error"
@@ -92,9 +94,10 @@ _STATUS_OF = {
 """What a type says of a fault whose status was already 200."""
 
 
-class _Error(Struct, frozen=True):
+class _Error(Struct, frozen=True, omit_defaults=True):
     type: str
     message: str
+    details: dict[str, str] | None = None
 
 
 class _Envelope(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="error"):
@@ -109,7 +112,8 @@ def _describe(fault: Fault, request_id: str | None = None) -> bytes:
     message = fault.message
     if isinstance(fault, UpstreamFault) and fault.target is not None:
         message = f"{message} (target {fault.target})"
-    return json.encode(_Envelope(_Error(kind, message), request_id=request_id))
+    details = {"error_code": NO_THREADS} if fault.vendor_code == NO_THREADS else None
+    return json.encode(_Envelope(_Error(kind, message, details), request_id=request_id))
 
 
 def encode_fault(fault: Fault, request_id: str) -> Reply:

@@ -3,7 +3,7 @@ Where caller and upstream both speak this dialect: the bytes pass, and are looke
 
 Of a stream only the first frame names the model; it is taken apart and put together with the public name. All others
 pass as they came, `message_stop` is withheld. A frame is decoded once, with a schema that has only what the ledger
-asks.
+asks; a chunk that is one piece of a block, as nearly all are, is neither cut into lines nor written anew.
 """
 
 from functools import lru_cache
@@ -58,6 +58,8 @@ class _Whole(Struct):
     usage: Counted | None = None
 
 
+_PIECE = b"event: content_block_delta\ndata: {"
+_LINES_OF_PIECE = 3
 _FRAME = msgspec.json.Decoder(_Frame)
 _WHOLE = msgspec.json.Decoder(_Whole)
 
@@ -89,6 +91,8 @@ class PassingStream:
         """
         if self._fault is not None:
             raise self._fault
+        if chunk.startswith(_PIECE) and self._passes(chunk):
+            return chunk
         try:
             frames = self._frames.feed(chunk)
         except sse.TooLong as error:
@@ -103,6 +107,21 @@ class PassingStream:
         if not self.tally.finished:
             raise Cut("the upstream's stream ended before it was finished")
         return passed + STOP
+
+    def _passes(self, chunk: bytes) -> bool:
+        """Whether this is just one piece of a block, which is weighed then."""
+        if chunk[-2:] != b"\n\n" or chunk.count(b"\n") != _LINES_OF_PIECE or b"\r" in chunk:
+            return False
+        if self._frames.pending or self.tally.finished:
+            return False
+        try:
+            told = _FRAME.decode(chunk[len(_PIECE) - 1 : -2])
+        except BROKEN:
+            return False
+        if told.type != "content_block_delta":
+            return False
+        self._weigh(told.delta)
+        return True
 
     def _pass_all(self, frames: list[sse.Frame]) -> bytes:
         passed: list[bytes] = []

@@ -8,7 +8,7 @@ each is read by its `type`, and what is of no type that stands here is kept verb
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 Name = Annotated[str, Meta(min_length=1)]
 MOST = 2**31 - 1
@@ -207,6 +207,8 @@ class Asked(Struct, kw_only=True):
     top_k: Annotated[int, Meta(ge=0, le=MOST)] | None = None
     stream: bool | None = None
     metadata: Metadata | None = None
+    thread: Raw | UnsetType = UNSET
+    """A conversation that Anthropic's servers hold."""
 
 
 class Body(Asked, kw_only=True):

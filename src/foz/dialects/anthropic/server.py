@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
+
 from foz.canon.content import Media, Part, ToolResult
 from foz.canon.event import ChoiceFinished
-from foz.canon.fault import Fault
+from foz.canon.fault import Fault, Unsupported
 from foz.canon.model import Capability
 from foz.canon.request import Ask, ChatRequest, Operation, Request
 from foz.canon.response import Choice, Response
 from foz.dialects.anthropic import hearing, schema, usage
 from foz.dialects.anthropic.answer import BLOCK
-from foz.dialects.anthropic.faults import encode_fault_event
+from foz.dialects.anthropic.faults import NO_THREADS, encode_fault_event
 from foz.dialects.anthropic.fields import decode, invalid
-from foz.dialects.anthropic.frames import DIALECT
+from foz.dialects.anthropic.frames import DIALECT, NULL
 from foz.dialects.anthropic.media import Wire
 from foz.dialects.anthropic.messages import say_input
 from foz.dialects.anthropic.stream import MessagesEncoder, say_stop
@@ -24,6 +26,12 @@ _NOTHING: frozenset[str] = frozenset()
 
 def agree(asked: schema.Asked) -> None:
     """Fields that only make sense together."""
+    if asked.thread is not UNSET and bytes(asked.thread) != NULL:
+        raise Unsupported(
+            "thread: this gateway holds no conversations; send the whole of it, without 'thread'.",
+            field="thread",
+            vendor_code=NO_THREADS,
+        )
     thinking = asked.thinking
     if thinking is not None and thinking.type == "enabled" and thinking.budget_tokens is None:
         raise invalid("thinking.enabled.budget_tokens", "Field required")

@@ -15,6 +15,7 @@ from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampli
 from foz.canon.tool import ToolChoice, ToolSpec
 from foz.dialects.anthropic.asking import Manner, say
 from foz.dialects.anthropic.client import MessagesClient
+from foz.dialects.anthropic.faults import encode_fault
 from foz.dialects.anthropic.relay import MessagesRelay
 from foz.dialects.anthropic.server import MessagesServer
 
@@ -163,6 +164,16 @@ def test_no_json_is_a_bad_request(raw: bytes) -> None:
     """Empty, broken, foreign and deep bodies are BadRequest."""
     with pytest.raises(BadRequest):
         SERVER.read(raw)
+
+
+def test_threads_are_refused_as_the_sdks_understand() -> None:
+    """A conversation that servers shall hold is Unsupported, with the code on which an SDK sends it whole."""
+    with pytest.raises(Unsupported) as caught:
+        SERVER.read(body(thread={"type": "create"}))
+    told = msgspec.json.decode(encode_fault(caught.value, "r").body)
+
+    assert told["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    assert SERVER.read(body(thread=None)).model == "m"
 
 
 # Out.
