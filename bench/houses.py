@@ -89,14 +89,14 @@ class JobLab(Lab):
         key = caller_key(folder, here)
         foz = [sys.executable, "-m", "foz"]
         serve = [*foz, "serve", "--host", "127.0.0.1", "--port", str(port)]
-        programs = [self._start("gateway", serve, self.cores.gateway, here, folder)]
+        programs = [self.start("gateway", serve, self.cores.gateway, here, folder)]
         wait_for(programs[0], port, "/ready", 30)
         if servers:
             place = self._folder("worker")
             (place / "foz.toml").write_text(config)
             work = [*foz, "worker", "--lane", "api", "--concurrency", str(AT_ONCE)]
             there = {**env, "FOZ_DATA": str(place / "data")}
-            programs.append(self._start("worker", work, self.cores.gateway, there, place))
+            programs.append(self.start("worker", work, self.cores.gateway, there, place))
         return House(name, tuple(programs), OverHttp(port, key).submit)
 
     def celery(self, pool: str, at_once: int) -> House:
@@ -122,8 +122,8 @@ class JobLab(Lab):
         ]
         submit = [str(python), "-m", "gevent.monkey", "--module", "bench.rival", str(port)]
         programs = (
-            self._start("worker", work, self.cores.gateway, env, folder),
-            self._start("submitter", submit, self.cores.gateway, env, folder),
+            self.start("worker", work, self.cores.gateway, env, folder),
+            self.start("submitter", submit, self.cores.gateway, env, folder),
         )
         until = time.monotonic() + 30
         while not ready(port):

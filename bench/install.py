@@ -18,6 +18,7 @@ WORK = ROOT / "bench" / ".work"
 UNPACKED = WORK / "debs"
 PACKAGES = {
     "nginx": ("nginx", "nginx-light", "nginx-core"),
+    "h2load": ("nghttp2-client", "libnghttp2-14", "libev4", "libjemalloc2", "libcares2", "libc-ares2"),
     "wrk": ("wrk", "libluajit-5.1-2", "libluajit-5.1-common"),
 }
 

@@ -83,7 +83,7 @@ class Lab:
         self.paced = free_port()
         whole = self._nginx("mock", self.cores.mock, "mock.nginx.conf", port=self.whole, **_answers())
         env = {"PYTHONPATH": str(ROOT)}
-        paced = self._start("paced", [sys.executable, "-m", "bench.mock", str(self.paced)], self.cores.mock, env)
+        paced = self.start("paced", [sys.executable, "-m", "bench.mock", str(self.paced)], self.cores.mock, env)
         wait_for(whole, self.whole, "/", 10)
         wait_for(paced, self.paced, "/stats", 10)
 
@@ -114,13 +114,16 @@ class Lab:
         port = free_port()
         env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False"}
         arguments = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
-        program = self._start("litellm", [str(command), *arguments], self.cores.gateway, env, folder)
+        program = self.start("litellm", [str(command), *arguments], self.cores.gateway, env, folder)
         wait_for(program, port, "/health/liveliness", 180, pause=0.2)
         # Measured: more requests per second with 16 connections than with 64. It gets what suits it best.
         return Endpoint("litellm", program, port, port, prefix=bodies.RENAMED, connections=16)
 
-    def foz(self, workers: int = 1, *, wait: bool = True) -> Endpoint:
-        """`foz serve` as an installation has it: its defaults, a caller's key, providers and models in `foz.toml`."""
+    def foz(self, workers: int = 1, *, wait: bool = True, grpc_port: int = 0) -> Endpoint:
+        """
+        `foz serve` as an installation has it: its defaults, a caller's key, providers and models in `foz.toml`. gRPC,
+        which has a process of its own, is on where it is measured.
+        """
         folder = self._folder("foz")
         config = [filled("foz.toml", whole=self.whole, paced=self.paced)]
         for model in (bodies.UPSTREAM, *self._models):
@@ -136,12 +139,13 @@ class Lab:
             "FOZ_DATA": str(folder / "data"),
             "API_KEY": KEY,
             "MOCK_API_KEY": "sk-upstream",
+            "FOZ_GRPC_PORT": str(grpc_port),
         }
         command = [sys.executable, "-m", "foz", "serve", "--host", "127.0.0.1", "--port", str(port)]
         if workers > 1:
             command += ["--workers", str(workers)]
         key = caller_key(folder, env)
-        program = self._start("foz", command, self.cores.gateway, env, folder)
+        program = self.start("foz", command, self.cores.gateway, env, folder)
         if wait:
             wait_for(program, port, "/ready", 30)
         return Endpoint("foz", program, port, port, key, prefix=bodies.RENAMED)
@@ -164,9 +168,9 @@ class Lab:
         user = "user root;\n" if os.geteuid() == 0 else ""
         config.write_text(user + filled(template, dir=folder, **values))
         command = [install.program("nginx"), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(config)]
-        return self._start(name, command, on, None, folder)
+        return self.start(name, command, on, None, folder)
 
-    def _start(
+    def start(
         self,
         name: str,
         command: Sequence[str],
@@ -174,6 +178,7 @@ class Lab:
         env: dict[str, str] | None,
         folder: Path | None = None,
     ) -> Program:
+        """A program of the laboratory's: it ends with it."""
         program = Program(name, command, on, folder or self._folder(name), env)
         self._programs.append(program)
         return program

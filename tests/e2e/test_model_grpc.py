@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,7 +24,7 @@ from hypothesis import strategies as st
 
 from foz.skins.model_grpc import model_pb2 as pb
 from foz.skins.model_grpc.skin import path_of
-from foz.testing.process import Served, Upstream, free_port, start_gateway, start_upstream, wait_until
+from foz.testing.process import Child, Served, Upstream, free_port, start_gateway, start_upstream, wait_until
 from foz.testing.raw import request
 from foz.testing.service import Ended, Service
 from foz.wire.sse import Decoder
@@ -464,3 +466,17 @@ def test_a_process_that_dies_is_replaced(tmp_path_factory: pytest.TempPathFactor
 
         wait_until(answers, "another process to answer", 20.0)
         assert "the gRPC process ended with code -9" in gateway.stderr
+
+
+def test_a_taken_port_stops_only_who_asked_for_it(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A port that was asked for and is taken: nothing starts, and the error says why."""
+    folder = tmp_path_factory.mktemp("taken")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        environment = {"FOZ_DATA": str(folder / "data"), "HOME": str(folder), "TEST_MODE": "true"}
+        command = [sys.executable, "-m", "foz", "serve", "--port", str(free_port()), "--grpc-port", str(port)]
+        with Child(command, folder, environment) as child:
+            assert child.wait() == 1
+            assert f"cannot listen for gRPC on 127.0.0.1:{port}" in child.stderr

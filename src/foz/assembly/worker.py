@@ -255,8 +255,6 @@ class Worker:
         gc.collect()  # of nothing: the next full one does not wait for a quarter of what was frozen
         gc.set_threshold(10_000, 10, 10)  # cycles of calls that were hung up stay below some MB, at 0.1 % of the time
         duties = [asyncio.ensure_future(duty) for duty in self._duties()]
-        if self._place.beside is not None:
-            self._beside = asyncio.ensure_future(keep_aside(self._place.beside, self._stopping))
         until = 0.0
         try:
             with suppress(TimeoutError):
@@ -266,6 +264,8 @@ class Worker:
             if self._place.lanes is None:
                 await self._see_first_model()
             self._place.ready(self._snapshot())
+            if self._place.beside is not None:  # now that the core is free for it
+                self._beside = asyncio.ensure_future(keep_aside(self._place.beside, self._stopping))
             await self._stopping.wait()
             drain = self._settings.limits.drain
             until = loop.time() + drain
