@@ -44,13 +44,21 @@ class Scene:
         await asyncio.to_thread(wait_until, is_so, "the workers to come so far")
 
     def run(
-        self, story: Callable[[], Awaitable[None]], *, bury: Callable[[int], None] | None = None, count: int = 1
+        self,
+        story: Callable[[], Awaitable[None]],
+        *,
+        bury: Callable[[int], None] | None = None,
+        count: int = 1,
+        beside: str | None = None,
     ) -> int:
         """Has the story run beside a supervisor, then stops that: its status."""
 
         async def both() -> int:
             plan = Plan(self.command, ((),) * count, drain=0.0, buried=bury or self.buried.append)
-            supervising = asyncio.ensure_future(supervise(plan))
+            others = (
+                [] if beside is None else [Plan((*self.command[:-1], beside), ((),), 0.0, self.buried.append, "it")]
+            )
+            supervising = asyncio.ensure_future(supervise(plan, *others))
             await story()
             os.kill(os.getpid(), signal.SIGTERM)
             return await supervising
@@ -77,6 +85,19 @@ def test_a_worker_that_can_never_serve_ends_it(tmp_path: Path, monkeypatch: pyte
 
     assert scene.told.count("started+herald") == 1
     assert len(scene.buried) == 2
+
+
+def test_one_beside_that_can_never_serve_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process of a plan beside that says that it can never serve is not started again, and the workers go on."""
+    scene = Scene(tmp_path, f"{READY_LINE}\ntime.sleep(60)", monkeypatch)
+    other = f"{WORKER}\ntell('beside')\nsys.exit({UNUSABLE})"
+
+    assert scene.run(lambda: scene.until(lambda: "goes on without it" in caplog.text), beside=other) == 0
+
+    assert scene.told.count("beside") == 1
+    assert "it cannot serve, see above; the rest goes on without it" in caplog.text
 
 
 def test_a_full_disk_ends_no_supervisor(
