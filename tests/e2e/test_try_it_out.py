@@ -235,6 +235,7 @@ def test_every_operation_can_be_tried(browser: Browser, gateway: Served, tmp_pat
     asked = {"model": MODEL, "messages": [{"role": "user", "content": "Onde os rios terminam?"}]}
     chats = "/v1/chat/completions"
     jobs = {"/chat": _job(gateway, "/chat", {"message": "Olá"}), chats: _job(gateway, chats, asked)}
+    jobs["/v1/messages"] = _job(gateway, "/v1/messages", {**asked, "max_tokens": 9})
     jobs["/v1/responses/{id}/cancel"] = _background(gateway)
     every = cases(document)
     operations = {case.block for case in every}
