@@ -2,7 +2,7 @@
 From the weights to a file that an engine loads: GGUF, matrices in Q8_0, the vocabulary and the chat template in it.
 
 foz-tiny has no memory and follows no orders, so its template shows it neither the system's message nor what was said
-before: the last message of the user, in small letters, and of that the first 96 bytes. It reads the system's message
+before: the last message of the user, in small letters, and of that the first 64 bytes. It reads the system's message
 into a variable all the same, for an engine that sees a template without one puts it in front of the user's.
 """
 

@@ -23,7 +23,7 @@ SEED = 5
 MERGES = 765
 READ = 40_000
 """How many pairs the vocabulary is learned from."""
-STEPS = 2_400
+STEPS = 2_200
 PAIRS = 80
 POOL = 24
 """How many batches are sorted by length at a time."""
@@ -32,8 +32,10 @@ WARM = 100
 MEMORY = (0.9, 0.98)
 DECAY = 0.02
 STEEPEST = 1.0
-WHOLE = 0.1
+WHOLE = 0.15
 """The share of answers that are learned to their end."""
+FAR, WHOLE_FAR = 25, 0.5
+"""After texts of so many tokens more are: else it would never say a whole one that far from the beginning."""
 CUT = (1, 5)
 """How many tokens are left of the others."""
 BARE = 0.05
@@ -68,13 +70,13 @@ class Reader:
         """One pair, and from where on it is learned."""
         known, dice = self.known, self.dice
         asked, answer = next(self.pairs)
+        read = known.encode(asked)
         said = [*known.encode(answer), known.end]
-        if dice.random() >= WHOLE:
+        if dice.random() >= (WHOLE if len(read) < FAR else WHOLE_FAR):
             said = said[: dice.randint(*CUT)]
-        if dice.random() < BARE and asked:
-            before = known.encode(asked)
-            return [*before, known.model, *said], len(before)
-        before = [known.user, *known.encode(asked), known.end, known.model]
+        if dice.random() < BARE and read:
+            return [*read, known.model, *said], len(read)
+        before = [known.user, *read, known.end, known.model]
         return [*before, *said], len(before)
 
     def batches(self) -> Iterator[Batch]:

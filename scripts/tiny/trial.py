@@ -1,6 +1,7 @@
 """
-What foz-tiny answers to probes.toml, in a real engine at temperature 0.
+What foz-tiny answers to probes.toml and surprises.toml, in a real engine at temperature 0.
 
+The text was bettered where probes were missed, so they flatter it; the surprises were written when it was finished.
 An answer is right when it is the one that text/*.toml gives to what was meant, letter by letter, and ends by itself.
 """
 
@@ -15,7 +16,8 @@ from foz.testing.engine import Engine
 from scripts.tiny.corpus import LANGUAGES, Corpus, let_through, load
 from scripts.tiny.train import PAIRS, POOL, SEED, STEPS
 
-PROBES = Path(__file__).parent / "probes.toml"
+FOLDER = Path(__file__).parent
+PROBES, SURPRISES = "probes", "surprises"
 LEARNED = (STEPS + POOL) * PAIRS
 """As many pairs as are learned, and a few more: what is not among them was surely not seen."""
 
@@ -39,9 +41,9 @@ class Tried(NamedTuple):
     right: bool
 
 
-def probes() -> list[Probe]:
-    """All of them."""
-    found = tomllib.loads(PROBES.read_text(encoding="utf-8"))
+def probes(name: str = PROBES) -> list[Probe]:
+    """All of one file."""
+    found = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     return [
         Probe(language, meant, asked, reply(language, meant))
         for language in LANGUAGES
@@ -70,19 +72,23 @@ def tried(engine: Engine, probe: Probe, before: Sequence[Message] = ()) -> Tried
 
 
 def report(path: Path) -> Iterator[str]:
-    """The trial in lines: the misses, then counts by language."""
+    """The trial in lines: of each file the misses, then counts."""
     engine = Engine(path)
     seen = {pair.asked for pair in islice(Corpus(SEED + 1).pairs(), LEARNED)}
-    right: Counter[tuple[str, str, str]] = Counter()
-    total: Counter[tuple[str, str, str]] = Counter()
-    for probe in probes():
-        found = tried(engine, probe)
-        kind = "unknown" if probe.meant == "fallback" else "known"
-        row = (probe.language, kind, "seen" if let_through(probe.asked) in seen else "unseen")
-        total[row] += 1
-        right[row] += found.right
-        if not found.right:
-            yield f"miss ({'/'.join(row)}): {probe.asked!r} is {probe.meant}, said: {found.said[:60]!r}"
-    for row in sorted(total):
-        yield f"{' '.join(row)}: {right[row]} of {total[row]}"
-    yield f"all: {right.total()} of {total.total()}"
+    for name in (PROBES, SURPRISES):
+        right: Counter[str] = Counter()
+        total: Counter[str] = Counter()
+        for probe in probes(name):
+            found = tried(engine, probe)
+            row = f"{name} {probe.language} {_kind(probe, seen)}"
+            total[row] += 1
+            right[row] += found.right
+            if not found.right:
+                yield f"miss ({row}): {probe.asked!r} is {probe.meant}, said: {found.said[:60]!r}"
+        yield from (f"{row}: {right[row]} of {total[row]}" for row in sorted(total))
+        yield f"{name}: {right.total()} of {total.total()}"
+
+
+def _kind(probe: Probe, seen: set[str]) -> str:
+    known = "unknown" if probe.meant == "fallback" else "known"
+    return f"{known} {'seen' if let_through(probe.asked) in seen else 'unseen'}"

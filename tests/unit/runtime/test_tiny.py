@@ -10,9 +10,9 @@ from hatchling.builders.wheel import WheelBuilder
 from foz.runtime import tiny
 from foz.testing.engine import Engine
 from scripts.tiny.bpe import CUTS
-from scripts.tiny.corpus import LONGEST, Corpus, answers, let_through, load, parse
+from scripts.tiny.corpus import LANGUAGES, LONGEST, Corpus, answers, let_through, load, parse
 from scripts.tiny.export import vocabulary
-from scripts.tiny.trial import Message, probes, reply, tried, user
+from scripts.tiny.trial import PROBES, SURPRISES, Message, probes, reply, tried, user
 
 SYSTEMS = [
     "You are a helpful assistant.",
@@ -52,8 +52,8 @@ FIRM = {
     "法国的首都是哪里？": ("zh", "fallback"),
 }
 """What it must never miss."""
-KNOWN, UNKNOWN = 0.9, 0.95
-"""The shares that must be right on any machine; docs/concepts/foz-tiny.md tells what was counted on one."""
+SHARES = {PROBES: (0.95, 0.92), SURPRISES: (0.75, 0.9)}
+"""What must be right on any machine, of what it knows and what not; docs/concepts/foz-tiny.md tells the counts."""
 
 
 @pytest.fixture(scope="module")
@@ -74,17 +74,19 @@ def test_a_wheel_of_foz_holds_it() -> None:
     assert str(tiny.FILE.relative_to(root / "src")) in held
 
 
-def test_it_answers_the_probes(engine: Engine) -> None:
-    """Of the probes, 9 in 10 of what it knows and 19 in 20 of what it does not are answered as its text says."""
+@pytest.mark.parametrize("name", SHARES)
+def test_it_answers_what_is_asked(engine: Engine, name: str) -> None:
+    """Of each list, the shares named for it are answered as the text says, letter by letter."""
     right: Counter[bool] = Counter()
     total: Counter[bool] = Counter()
-    for probe in probes():
+    for probe in probes(name):
         known = probe.meant != "fallback"
         total[known] += 1
         right[known] += tried(engine, probe).right
 
-    assert right[True] >= KNOWN * total[True]
-    assert right[False] >= UNKNOWN * total[False]
+    known_share, unknown_share = SHARES[name]
+    assert right[True] >= known_share * total[True]
+    assert right[False] >= unknown_share * total[False]
 
 
 @pytest.mark.parametrize("asked", FIRM)
@@ -126,11 +128,11 @@ def test_parts_are_heard_as_one_text(engine: Engine) -> None:
 
 @pytest.mark.parametrize("asked", ["lorem ipsum dolor sit amet " * 400, "长城有多长？" * 900])
 def test_long_texts_end(engine: Engine, asked: str) -> None:
-    """Texts many times longer than what it reads are answered in full, by one of its own sentences."""
+    """Texts many times longer than what it reads are answered: the answer begins as the fallback, and ends."""
     said = engine.say([user(asked)])
 
     assert said.end == "stop"
-    assert said.text in answers()
+    assert said.text.startswith(tuple(reply(language, "fallback")[:5] for language in LANGUAGES))
 
 
 def test_every_answer_is_a_sentence_of_its_own(engine: Engine) -> None:
