@@ -37,7 +37,11 @@ CELLS = [
     (face, case)
     for face in FACES
     for case in CASES
-    if loss(face, OPENAI, case) is None and case.refused is None and not case.broken and not face.follows
+    if loss(face, OPENAI, case) is None
+    and case.refused is None
+    and not case.broken
+    and not face.follows
+    and not face.called
 ]
 _PARTS = itertools.count()
 

@@ -32,18 +32,28 @@ UNLISTED = {"/", "/docs", "/redoc", "/openapi.json", *REFUSED}
 BODIES: dict[str, object] = {
     "/genai/{agent}/session": {"channel": "web-app", "cuid": "user-12345"},
     "/api/show": {"model": "delta"},
+    "/v1/messages/count_tokens": {"model": "delta", "messages": [{"role": "user", "content": "Where do rivers end?"}]},
+    "/models/local/deploy": {"model_type": "deepseek-v3", "model_size": "7b", "quantization": "int8"},
     **{path: {"model": "delta"} for path in REFUSED},
 }
 """Good bodies of paths on the control plane that take JSON."""
 FORMS = {path: {"file": "words"} for path in ("/v1/files", "/genai/{model}/v1/files")}
 """Good forms of those that take forms only."""
-BODILESS = {"/v1/responses/{id}/cancel"}
+BODILESS = {"/v1/responses/{id}/cancel", "/models/local/deployments/{deployment_id}/retry"}
 """They take no body at all."""
+UNCOUNTED = {"/models/local/deploy", "/v1/messages/count_tokens"}
+"""They write nothing into the ledger, and read no words for it."""
 MAY_BE_BARE = {"/genai/{agent}/session"}
 """A body may be left out."""
 NAMES = {"/genai/{model}/chat": {"model": "my-agent"}}
 """What stands in a path, where it is not what stands there everywhere."""
-USUAL = {"agent": "my-agent", "id": "file-foz0", "job_id": "550e8400-e29b-41d4-a716-446655440000"}
+USUAL = {
+    "agent": "my-agent",
+    "id": "file-foz0",
+    "job_id": "550e8400-e29b-41d4-a716-446655440000",
+    "deployment_id": "deploy-nobody",
+    "model_id": "nobody",
+}
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ def _operations() -> Iterator[Operation]:
         yield Operation(route.method, route.path, route.skin, accepts, sample, route.request_schema, well)
     nothing = cast("Any", None)
     there = cast("Any", object())
-    desk = Desk(nothing, nothing, nothing, nothing, files=there, jobs=there, responding=there)
+    desk = Desk(nothing, nothing, nothing, nothing, files=there, jobs=there, responding=there, deployments=there)
     for made in (face.router(desk) for face in FACES if face.router is not None):
         for own in made.routes:
             assert isinstance(own, APIRoute)

@@ -46,6 +46,7 @@ from tests.e2e.operations import (
     READ,
     TOLD,
     TREE,
+    UNCOUNTED,
     UNLISTED,
     UPLOADS,
     Operation,
@@ -72,6 +73,10 @@ targets = ["far/hidden"]
 
 [nemotron]
 model = "delta"
+
+[local]  # nobody is there
+hub = "http://127.0.0.1:1"
+ollama_registry = "http://127.0.0.1:1"
 
 [jobs]  # they wait, so that no upstream hears of one while something else is refused
 gpu_workers = 0
@@ -143,7 +148,9 @@ class House:
             told = msgspec.json.decode(reply.body)
         except msgspec.DecodeError as error:
             return [*wrong, str(error)]
-        return wrong + [error.message for error in self._errors[one.skin].iter_errors(told)]
+        skins = {other.skin for other in OPERATIONS if (other.method, other.path) == (one.method, one.path)}
+        complaints = [[error.message for error in self._errors[skin].iter_errors(told)] for skin in skins]
+        return wrong + min(complaints, key=len)  # who shares a path with others may be refused in their words
 
     def post(self, one: Operation, body: bytes, what: object, *statuses: int, lawful: bool = False) -> int:
         """A POST of these bytes."""
@@ -406,7 +413,7 @@ WORD_HEADERS = ("x-foz-project", "x-foz-process-id", "x-foz-subprocess-id", "x-f
 @pytest.mark.parametrize("one", TOLD, ids=str)
 def test_hostile_headers_are_refused_or_ignored(house: House, one: Operation) -> None:
     """Words for the ledger that are too long, no text or unprintable are 400; a request id that is none is replaced."""
-    for name in WORD_HEADERS:
+    for name in WORD_HEADERS if one.path not in UNCOUNTED else ():
         for value in ("a" * 129, "\xff\xfe", "a\tb", "\xc2\x9b"):
             house.head(one, name, value, 400)
     for value in ("a" * 5000, "\xff", "<script>", "a b"):

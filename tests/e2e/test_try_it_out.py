@@ -226,6 +226,7 @@ def _background(gateway: Served) -> str:
     return str(msgspec.json.decode(reply.body)["id"])
 
 
+@pytest.mark.timeout(400)
 def test_every_operation_can_be_tried(browser: Browser, gateway: Served, tmp_path: Path) -> None:
     """/docs shows every operation; each, executed with the example that it shows, shows the documented answer."""
     with gateway.connect() as connection:

@@ -222,7 +222,10 @@ def wish(asked: schema.Asked) -> ReasoningWish | None:
 def _format(asked: schema.Asked) -> ResponseFormat | None:
     form = asked.output_config.format if asked.output_config is not None else None
     form = form or asked.output_format
-    return None if form is None else ResponseFormat("schema", schema=Raw(bytes(form.schema)))
+    if form is None:
+        return None
+    decode(schema.BAG, form.schema, "output_config.format.schema")
+    return ResponseFormat("schema", schema=Raw(bytes(form.schema)))
 
 
 def _vendor(asked: schema.Asked, body: bytes) -> Vendor:

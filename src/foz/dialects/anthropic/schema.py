@@ -176,10 +176,13 @@ class Format(Struct):
     schema: Raw
 
 
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
+
+
 class OutputConfig(Struct):
     """How much to do for an answer, and of what form it is."""
 
-    effort: str | None = None
+    effort: Effort | None = None
     format: Format | None = None
 
 

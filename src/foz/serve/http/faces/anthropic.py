@@ -11,8 +11,10 @@ from foz.dialects.anthropic.deferred import say_cancelled, say_waiting
 from foz.dialects.anthropic.frames import PATH
 from foz.jobs.intake import Jobs
 from foz.jobs.lanes import fault_of
-from foz.ports.skin import STREAM, WHOLE
+from foz.ports.skin import JSON, STREAM, WHOLE
 from foz.serve.http.desk import Desk, request_id, response, told, who
+from foz.serve.http.faces.files import heard
+from foz.serve.http.guard import check_body
 from foz.wire.http import Reply
 
 NAME = "anthropic"
@@ -26,6 +28,17 @@ ANSWER = {
     "stop_reason": "end_turn",
     "stop_sequence": None,
     "usage": {"input_tokens": 9, "output_tokens": 4},
+}
+_COUNTED = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON.decode(): {
+                "schema": {"$ref": "#/components/schemas/anthropic.Asked"},
+                "example": {"model": "gpt-4o", "messages": [{"role": "user", "content": "Where do rivers end?"}]},
+            }
+        },
+    }
 }
 _JOB = {
     "type": "message_job",
@@ -46,9 +59,13 @@ def router(desk: Desk) -> APIRouter:
     """Everything beside inference."""
     made = APIRouter(tags=[NAME])
 
-    @made.post(f"{PATH}/count_tokens", summary="How many tokens a request has", **told({"input_tokens": 14}))
+    counted = told({"input_tokens": 14})
+    counted["openapi_extra"] = {**counted["openapi_extra"], **_COUNTED}
+
+    @made.post(f"{PATH}/count_tokens", summary="How many tokens a request has", **counted)
     async def count_tokens(request: Request) -> Response:
         """An estimate, and nothing is asked of a model: four characters are a token, a picture or document is 256."""
+        check_body(heard(request), (JSON,))
         asked, body = count(await request.body())
         desk.gateway.find(who(request), asked)
         return _answered(request, Reply(200, WHOLE, body))
