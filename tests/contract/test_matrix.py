@@ -23,7 +23,7 @@ from foz.testing.matrix.faces import FACES, Face
 from foz.testing.matrix.losses import losses
 from foz.testing.matrix.told import Streamed, Told
 from foz.testing.matrix.voices import ENVIRONMENT, VOICES, Choir, Voice, singing
-from foz.testing.process import Served, free_port, start_gateway
+from foz.testing.process import Served, free_port, start_gateway, wait_until
 from foz.testing.raw import request
 from foz.wire.http import Headers, Reply
 
@@ -157,6 +157,7 @@ def test_a_cell(gateway: Served, choir: Choir, cell: Cell) -> None:
         assert id not in choir.heard
         assert told.error
         return
+    wait_until(lambda: id in choir.heard, "the provider to be asked")  # who lost patience may have, before it was
     heard = [body for body in choir.heard[id] if body]
     assert sum(_reached(case.heard, body, ordered=voice.ordered) for body in heard) == 1
     if case.refused is not None:
