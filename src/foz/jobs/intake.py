@@ -210,9 +210,9 @@ class Jobs:
             raise BadRequest(str(error), field="before", status=422) from error
         return await self._house.store.listed(principal.id, most, bound)
 
-    async def cancel(self, principal: Principal, id: str) -> Job:
-        """Ends one's own job, up to the upstream; as it stands then."""
-        job = await self.find(principal, id)
+    async def cancel(self, principal: Principal, id: str, skin: str | None = None) -> Job:
+        """Ends one's own job, up to the upstream; as it stands then. Raises NotFound."""
+        job = await self.find(principal, id, skin)
         cancelled = await self._house.store.cancel(job.id, self._house.clock.now())
         if self._workers is not None:
             self._workers.stop_work(job.id)

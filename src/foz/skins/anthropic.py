@@ -10,11 +10,12 @@ from foz.canon.model import Model
 from foz.canon.request import Attribution
 from foz.dialects.anthropic import reference
 from foz.dialects.anthropic.cards import card, page
-from foz.dialects.anthropic.deferred import KEY, PREFERENCE, say_accepted
+from foz.dialects.anthropic.deferred import say_accepted
 from foz.dialects.anthropic.faults import encode_fault
 from foz.dialects.anthropic.frames import DIALECT, PATH, PING
 from foz.dialects.anthropic.server import MessagesServer
 from foz.ports.codec import ServerCodec
+from foz.ports.deferral import KEY, PREFERENCE
 from foz.ports.headers import HEADERS, attribution_of, key_of
 from foz.ports.skin import WHOLE, Route, Visit
 from foz.wire import json

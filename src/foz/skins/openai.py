@@ -9,13 +9,14 @@ from foz.canon.fault import Fault
 from foz.canon.model import Model
 from foz.canon.request import Attribution
 from foz.dialects.openai import reference
-from foz.dialects.openai.deferred import KEY, PREFERENCE, say_accepted
+from foz.dialects.openai.deferred import say_accepted
 from foz.dialects.openai.faults import encode_fault
 from foz.dialects.openai.frames import DIALECT
 from foz.dialects.openai.reference import ModelCard, ModelList
 from foz.dialects.openai.responses.server import ResponsesServer, unpacked
 from foz.dialects.openai.speech import SPEECH
 from foz.ports.codec import ServerCodec
+from foz.ports.deferral import KEY, PREFERENCE
 from foz.ports.headers import HEADERS, attribution_of, key_of
 from foz.ports.skin import WHOLE, Route, Visit
 from foz.wire import json

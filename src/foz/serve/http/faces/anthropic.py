@@ -4,21 +4,17 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from foz.canon.fault import Conflict
-from foz.canon.job import Job, JobState
 from foz.dialects.anthropic.counting import count
 from foz.dialects.anthropic.deferred import say_cancelled, say_waiting
 from foz.dialects.anthropic.frames import PATH
-from foz.jobs.intake import Jobs
-from foz.jobs.lanes import fault_of
-from foz.ports.skin import JSON, STREAM, WHOLE
+from foz.ports.skin import JSON, WHOLE
 from foz.serve.http.desk import Desk, request_id, response, told, who
+from foz.serve.http.faces import deferred
 from foz.serve.http.faces.files import heard
 from foz.serve.http.guard import check_body
 from foz.wire.http import Reply
 
 NAME = "anthropic"
-GONE = 409
 ANSWER = {
     "id": "msg_0123456789abcdef",
     "type": "message",
@@ -55,6 +51,9 @@ def _answered(request: Request, reply: Reply) -> Response:
     return response(Reply(reply.status, (*reply.headers, (b"request-id", id)), reply.body))
 
 
+_MESSAGES = deferred.Deferred(NAME, PATH, "message", ANSWER, _JOB, say_waiting, say_cancelled, _answered)
+
+
 def router(desk: Desk) -> APIRouter:
     """Everything beside inference."""
     made = APIRouter(tags=[NAME])
@@ -71,34 +70,5 @@ def router(desk: Desk) -> APIRouter:
         return _answered(request, Reply(200, WHOLE, body))
 
     if desk.jobs is not None:
-        _add_messages(made, desk.jobs)
+        deferred.add(made, desk.jobs, _MESSAGES)
     return made
-
-
-def _add_messages(made: APIRouter, jobs: Jobs) -> None:
-    telling = told(ANSWER)
-    telling["responses"] = {**telling["responses"], 202: {"description": "There is none yet."}}
-
-    @made.get(f"{PATH}/{{job_id}}", summary="The answer of a message that was not waited for", **telling)
-    async def message(request: Request, job_id: str) -> Response:
-        """While there is none: 202 and how the job stands. What it failed of is told as if it had been waited for."""
-        job = await jobs.find(who(request), job_id, NAME)
-        return _answered(request, await _answer(jobs, job))
-
-    @made.delete(f"{PATH}/{{job_id}}", summary="Cancel a message that was not waited for", **told(_JOB))
-    async def cancel(request: Request, job_id: str) -> Response:
-        """Ends it, up to the model that is asked. One that has its end keeps it."""
-        await jobs.find(who(request), job_id, NAME)
-        return _answered(request, say_cancelled(await jobs.cancel(who(request), job_id)))
-
-
-async def _answer(jobs: Jobs, job: Job) -> Reply:
-    match job.state:
-        case JobState.COMPLETED:
-            return Reply(200, STREAM if job.stream else WHOLE, await jobs.answer(job))
-        case JobState.FAILED:
-            raise fault_of(job)
-        case JobState.CANCELLED:
-            raise Conflict("This job was cancelled.", field="job_id", vendor_code="cancelled", status=GONE)
-        case _:
-            return say_waiting(job)

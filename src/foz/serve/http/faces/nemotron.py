@@ -98,8 +98,7 @@ def _add_jobs(made: APIRouter, gateway: Gateway, jobs: Jobs) -> None:
     @made.delete("/chat/{job_id}", summary="Cancela um job (cancel a job)", **told(examples.CANCELLED))
     async def cancel(request: Request, job_id: str) -> Response:
         """Ends it, up to the model that is asked. A job that has its end keeps it."""
-        await jobs.find(who(request), job_id, NAME)
-        return response(await _standing(jobs, await jobs.cancel(who(request), job_id)))
+        return response(await _standing(jobs, await jobs.cancel(who(request), job_id, NAME)))
 
     @made.get("/chat/jobs", summary="Lista os jobs (your jobs, newest first)", **told(examples.JOBS))
     async def listed(

@@ -1,22 +1,13 @@
 """What OpenAI's face has beside inference: files, chats whose answer was not waited for, and responses again."""
 
 from fastapi import APIRouter
-from starlette.requests import Request
-from starlette.responses import Response
 
-from foz.canon.fault import Conflict
-from foz.canon.job import Job, JobState
 from foz.dialects.openai.deferred import CHATS, say_cancelled, say_waiting
-from foz.jobs.intake import Jobs
-from foz.jobs.lanes import fault_of
-from foz.ports.skin import STREAM, WHOLE
-from foz.serve.http.desk import Desk, response, told, who
-from foz.serve.http.faces import files
+from foz.serve.http.desk import Desk, response
+from foz.serve.http.faces import deferred, files
 from foz.serve.http.faces.responses import add_responses
-from foz.wire.http import Reply
 
 NAME = "openai"
-GONE = 409
 ANSWER = {
     "id": "chatcmpl-0123456789abcdef",
     "object": "chat.completion",
@@ -34,42 +25,16 @@ _JOB = {
     "model": "gpt-4o",
     "object": "chat.completion.job",
 }
+_CHATS = deferred.Deferred(
+    NAME, CHATS, "chat", ANSWER, _JOB, say_waiting, say_cancelled, lambda _, reply: response(reply)
+)
 
 
 def router(desk: Desk) -> APIRouter:
     """Everything beside inference."""
     made = files.router(desk)
     if desk.jobs is not None:
-        _add_chats(made, desk.jobs)
+        deferred.add(made, desk.jobs, _CHATS)
     if desk.responding is not None:
         add_responses(made, desk.responding)
     return made
-
-
-def _add_chats(made: APIRouter, jobs: Jobs) -> None:
-    telling = told(ANSWER)
-    telling["responses"] = {**telling["responses"], 202: {"description": "There is none yet."}}
-
-    @made.get(f"{CHATS}/{{job_id}}", summary="The answer of a chat that was not waited for", **telling)
-    async def chat(request: Request, job_id: str) -> Response:
-        """While there is none: 202 and how the job stands. What it failed of is told as if it had been waited for."""
-        job = await jobs.find(who(request), job_id, NAME)
-        return response(await _answer(jobs, job))
-
-    @made.delete(f"{CHATS}/{{job_id}}", summary="Cancel a chat that was not waited for", **told(_JOB))
-    async def cancel(request: Request, job_id: str) -> Response:
-        """Ends it, up to the model that is asked. One that has its end keeps it."""
-        await jobs.find(who(request), job_id, NAME)
-        return response(say_cancelled(await jobs.cancel(who(request), job_id)))
-
-
-async def _answer(jobs: Jobs, job: Job) -> Reply:
-    match job.state:
-        case JobState.COMPLETED:
-            return Reply(200, STREAM if job.stream else WHOLE, await jobs.answer(job))
-        case JobState.FAILED:
-            raise fault_of(job)
-        case JobState.CANCELLED:
-            raise Conflict("This job was cancelled.", field="job_id", vendor_code="cancelled", status=GONE)
-        case _:
-            return say_waiting(job)
