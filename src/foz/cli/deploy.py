@@ -8,7 +8,7 @@ import msgspec
 from foz.canon.deployment import Deployment, DeploymentStatus, Quantization, Wish
 from foz.canon.fault import Fault
 from foz.canon.principal import LOCAL_ADMIN
-from foz.cli.local import Yard, run, told, watched
+from foz.cli.local import Yard, on_deployments, told, watched
 from foz.cli.settings import config_option, json_option
 from foz.skins.model_api.local import read_deploy
 
@@ -60,7 +60,7 @@ def command(
         runs = yard.runs()
         return (await watched(yard, deployment) if wait and runs else deployment), runs
 
-    found, runs = run(config, work)
+    found, runs = on_deployments(config, work)
     if as_json:
         said = {"deployment_id": found.id, "model_id": found.wish.model_id, "status": found.seen.status.value}
         click.echo(msgspec.json.encode({**said, "error": found.seen.trouble}))

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from foz.canon.amount import size
 from foz.canon.deployment import Deployment, Wanted
 from foz.canon.principal import LOCAL_ADMIN
-from foz.cli.local import Yard, run
+from foz.cli.local import Yard, on_deployments
 from foz.cli.settings import config_option, json_option
 from foz.cli.words import iso, moment, plain, shown
 from foz.deploy.stages import current, progress
@@ -42,7 +42,7 @@ def command(every: bool, as_json: bool, config: Path | None) -> None:
     async def work(yard: Yard) -> list[Deployment]:
         return [one for one in await yard.intake.listed(LOCAL_ADMIN) if every or not one.seen.gone]
 
-    found = run(config, work)
+    found = on_deployments(config, work)
     if as_json:
         click.echo(msgspec.json.encode([_card(one) for one in found]))
         return

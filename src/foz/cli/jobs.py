@@ -5,7 +5,6 @@ An operator sees everybody's jobs. What is changed here (a job that waits again,
 and workers find by themselves.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,17 +15,16 @@ import msgspec
 from msgspec import Struct
 from rich.table import Column, Table
 
-from foz.assembly.books import Books, StoreError
+from foz.assembly.books import Books
 from foz.assembly.kept import Kept, kept
-from foz.canon.fault import Fault
 from foz.canon.identity import parse, text
 from foz.canon.job import Job, JobState
 from foz.cli.following import Screen, said
 from foz.cli.place import now
+from foz.cli.running import run
 from foz.cli.settings import config_option, json_option, read_settings
 from foz.cli.words import iso, moment, plain, shown
 from foz.config.exposure import make_data
-from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 from foz.jobs.following import followed
 from foz.net.clock import SystemClock
@@ -86,19 +84,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Kept]:
 
 
 def _run(config: Path | None, work: Callable[[Kept], Coroutine[Any, Any, T]]) -> T:
-    """Does it where jobs are kept. What goes wrong is told in one line."""
-    settings = read_settings(config)
-
-    async def there() -> T:
-        async with _opened(settings) as found:
-            return await work(found)
-
-    try:
-        return asyncio.run(there())
-    except (ConfigError, StoreError) as error:
-        raise click.ClickException(str(error)) from error
-    except Fault as fault:
-        raise click.ClickException(fault.message) from fault
+    """Does it where jobs are kept."""
+    return run(config, _opened, work)
 
 
 async def _find(found: Kept, id: str) -> Job:

@@ -11,21 +11,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import click
 from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from foz.assembly.books import Books, StoreError
+from foz.assembly.books import Books
 from foz.assembly.local import intake, means
 from foz.canon.deployment import Deployment, DeploymentStatus, Stage, StageState
-from foz.canon.fault import Fault
 from foz.canon.identity import Identities
 from foz.canon.principal import LOCAL_ADMIN
-from foz.cli.settings import read_settings
+from foz.cli.running import run
 from foz.cli.words import plain
 from foz.config.exposure import make_data
-from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 from foz.deploy.intake import Intake
 from foz.deploy.stages import current, report_of
@@ -59,20 +56,9 @@ async def _opened(settings: Settings) -> AsyncIterator[Yard]:
         await books.close()
 
 
-def run(config: Path | None, work: Callable[[Yard], Coroutine[Any, Any, T]]) -> T:
-    """Does it on the deployments of the settings. What goes wrong is told in one line."""
-    settings = read_settings(config)
-
-    async def there() -> T:
-        async with _opened(settings) as found:
-            return await work(found)
-
-    try:
-        return asyncio.run(there())
-    except (ConfigError, StoreError) as error:
-        raise click.ClickException(str(error)) from error
-    except Fault as fault:
-        raise click.ClickException(fault.message) from fault
+def on_deployments(config: Path | None, work: Callable[[Yard], Coroutine[Any, Any, T]]) -> T:
+    """Does it on the deployments of the settings."""
+    return run(config, _opened, work)
 
 
 async def watched(yard: Yard, deployment: Deployment) -> Deployment:

@@ -6,7 +6,7 @@ import click
 
 from foz.canon.deployment import Deployment
 from foz.canon.principal import LOCAL_ADMIN
-from foz.cli.local import LOOK_SECONDS, Yard, run, told
+from foz.cli.local import LOOK_SECONDS, Yard, on_deployments, told
 from foz.cli.settings import config_option
 from foz.net.clock import SystemClock
 
@@ -27,7 +27,7 @@ def command(model_id: str, *, purge: bool, wait: bool, config: Path | None) -> N
             found = await yard.intake.find(LOCAL_ADMIN, found.id)
         return found, runs
 
-    found, runs = run(config, work)
+    found, runs = on_deployments(config, work)
     if found.seen.gone:
         click.echo(told(found))
     else:
