@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bench import facts, install
 from bench.figures import Part
-from bench.parts import grpc, jobs, latency, memory, rps, startup, streams, workers
+from bench.parts import grpc, jobs, latency, memory, pairs, rps, startup, streams, workers
 from bench.plan import Plan
 from bench.processes import cores
 from bench.report import Report, bars_told, page, save
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[Plan], Part]] = {
     "memory": memory.measure,
     "jobs": jobs.measure,
     "grpc": grpc.measure,
+    "pairs": pairs.measure,
 }
 
 

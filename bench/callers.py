@@ -14,6 +14,9 @@ from typing import cast
 from msgspec import Struct
 from typing_extensions import override
 
+TAIL = 24
+"""Bytes of what came before that are looked at again: a mark or an ending may have been cut."""
+
 
 class OneByOne:
     """One kept connection; each request waits for its whole answer. Blocking, so that no event loop is measured."""
@@ -65,14 +68,16 @@ class Stream(Struct):
     """The longest time between two pieces; the wait for the first byte is not among them."""
     events: int = 0
     finished: bool = False
-    """True when `[DONE]` was seen."""
+    """True when the ending was seen: `[DONE]`."""
     ok: bool = False
 
 
 class Listener(asyncio.Protocol):
-    """The caller of one stream, who notes when each piece comes."""
+    """The caller of one stream, who notes when each piece comes: each `mark` is an event, `ending` is in the last."""
 
-    def __init__(self, request: bytes, gaps: "array[float]") -> None:
+    def __init__(self, request: bytes, gaps: "array[float]", mark: bytes = b"\n\n", ending: bytes = b"[DONE]") -> None:
+        self._mark = mark
+        self._ending = ending
         self._clock = time.perf_counter  # the event loop's own clock counts whole milliseconds
         self._request = request
         self._gaps = gaps
@@ -98,9 +103,9 @@ class Listener(asyncio.Protocol):
             seen.ok = data.startswith(b"HTTP/1.1 200")
         seen.last = now
         joined = self._tail + data
-        seen.events += joined.count(b"\n\n") - self._tail.count(b"\n\n")
-        seen.finished = seen.finished or b"[DONE]" in joined
-        self._tail = joined[-16:]
+        seen.events += joined.count(self._mark) - self._tail.count(self._mark)
+        seen.finished = seen.finished or self._ending in joined
+        self._tail = joined[-TAIL:]
         if not seen.ok or (seen.finished and joined.endswith(b"0\r\n\r\n")):
             self._transport.close()
 
@@ -114,7 +119,14 @@ class Listener(asyncio.Protocol):
 
 
 async def listen(
-    port: int, request: bytes, count: int, *, ramp: float, limit: float
+    port: int,
+    request: bytes,
+    count: int,
+    *,
+    ramp: float,
+    limit: float,
+    mark: bytes = b"\n\n",
+    ending: bytes = b"[DONE]",
 ) -> "tuple[list[Stream], array[float]]":
     """`count` streams at once, begun evenly over `ramp` seconds; after `limit` seconds all are left."""
     loop = asyncio.get_running_loop()
@@ -123,7 +135,7 @@ async def listen(
     began = loop.time()
     for index in range(count):
         await asyncio.sleep(max(0.0, began + index * ramp / count - loop.time()))
-        _, listener = await loop.create_connection(lambda: Listener(request, gaps), "127.0.0.1", port)
+        _, listener = await loop.create_connection(lambda: Listener(request, gaps, mark, ending), "127.0.0.1", port)
         listeners.append(listener)
     await asyncio.wait([each.over for each in listeners], timeout=limit)
     for each in listeners:

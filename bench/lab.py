@@ -20,7 +20,7 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
-from bench import bodies, install
+from bench import bodies, dialects, install
 from bench.processes import KEEPS, Cores, Program, free_port, wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -124,7 +124,6 @@ class Lab:
         `foz serve` as an installation has it: its defaults, a caller's key, providers and models in `foz.toml`. gRPC,
         which has a process of its own, is on where it is measured.
         """
-        folder = self._folder("foz")
         config = [filled("foz.toml", whole=self.whole, paced=self.paced)]
         for model in (bodies.UPSTREAM, *self._models):
             provider = "mock" if model == bodies.UPSTREAM else "paced"
@@ -132,7 +131,12 @@ class Lab:
                 f'[[model]]\nname = "{name}"\ntargets = [{{ provider = "{provider}", model = "{model}" }}]\n'
                 for name in (model, bodies.RENAMED + model)
             ]
-        (folder / "foz.toml").write_text("\n".join(config))
+        return self.started("\n".join(config), workers, wait=wait, grpc_port=grpc_port)
+
+    def started(self, config: str, workers: int = 1, *, wait: bool = True, grpc_port: int = 0) -> Endpoint:
+        """`foz serve` with this `foz.toml`."""
+        folder = self._folder("foz")
+        (folder / "foz.toml").write_text(config)
         port = free_port()
         env = {
             "PYTHONPATH": str(ROOT / "src"),
@@ -202,10 +206,12 @@ class _Made(Struct):
 
 
 def _answers() -> dict[str, str]:
-    """The whole answer, and the same as a stream, for nginx to return."""
+    """The whole answer, in each dialect, and as a stream of OpenAI's, for nginx to return."""
     found = {
         "answer": bodies.answer(bodies.UPSTREAM).decode(),
         "stream": bodies.stream(bodies.UPSTREAM).decode(),
+        "message": dialects.answer(dialects.ANTHROPIC, bodies.UPSTREAM).decode(),
+        "chat": dialects.answer(dialects.OLLAMA, bodies.UPSTREAM).decode(),
     }
     if any("'" in body or "$" in body for body in found.values()):
         raise ValueError("the mock's answer must have no quote and no dollar: nginx would read them")

@@ -1,9 +1,10 @@
 """
 The mock upstream for streams and delayed answers: one asyncio protocol on uvloop, fixed bytes, no framework.
 
-Started as `python -m bench.mock PORT`. `GET /stats` tells what it saw, so that a run can be held against the
-upstream's own count. Each stream keeps its own schedule (start + k * pace): no drift, no common tick that would
-make bursts. Whole answers without delay come from nginx instead (`templates/mock.nginx.conf`), which costs less.
+Started as `python -m bench.mock PORT`. It speaks the dialect whose path it is asked on. `GET /stats` tells what it saw,
+so that a run can be held against the upstream's own count. Each stream keeps its own schedule (start + k * pace): no
+drift, no common tick that would make bursts. Whole answers without delay come from nginx instead
+(`templates/mock.nginx.conf`), which costs less.
 """
 
 import asyncio
@@ -17,14 +18,11 @@ import msgspec
 import uvloop
 from typing_extensions import override
 
-from bench import bodies
+from bench import bodies, dialects
+from bench.dialects import Dialect
 
 MODEL = re.compile(rb'"model"\s*:\s*"(paced|whole)-(\d+)(?:-(\d+))?"')
 WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true')
-STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n"
-)
 
 
 class Stats(msgspec.Struct):
@@ -45,27 +43,27 @@ def _framed(event: bytes) -> bytes:
 
 
 @cache
-def _first(model: str) -> bytes:
-    return STREAM_HEAD + _framed(bodies.event(model, {"role": "assistant", "content": "", "refusal": None}))
+def _first(dialect: Dialect, model: str) -> bytes:
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: %b; charset=utf-8\r\nCache-Control: no-cache\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    return head % dialect.content_type + b"".join(map(_framed, dialects.first(dialect, model)))
 
 
 @cache
-def _middle(model: str) -> bytes:
-    return _framed(bodies.event(model, {"content": " token"}))
+def _middle(dialect: Dialect, model: str) -> bytes:
+    return _framed(dialects.piece(dialect, model))
 
 
 @cache
-def _last(model: str, tokens: int, usage: bool) -> bytes:
-    parts = [bodies.event(model, {}, "stop")]
-    if usage:
-        parts.append(bodies.usage_event(model, tokens))
-    parts.append(bodies.DONE)
-    return b"".join(map(_framed, parts)) + b"0\r\n\r\n"
+def _last(dialect: Dialect, model: str, tokens: int, usage: bool) -> bytes:
+    return b"".join(map(_framed, dialects.last(dialect, model, tokens, usage=usage))) + b"0\r\n\r\n"
 
 
 @cache
-def _whole(model: str) -> bytes:
-    body = bodies.answer(model)
+def _whole(dialect: Dialect, model: str) -> bytes:
+    body = dialects.answer(dialect, model)
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
@@ -116,9 +114,10 @@ class Mock(asyncio.Protocol):
             return
         self._stats.requests += 1
         body = b"".join(self._body)
+        dialect = self._dialect = dialects.spoken_at(self._url)
         found = MODEL.search(body)
         if found is None:
-            self._transport.write(_whole(bodies.UPSTREAM))
+            self._transport.write(_whole(dialect, bodies.UPSTREAM))
             return
         kind, pace, count = found.groups()
         name = found[0].rpartition(b":")[2].strip(b' "').decode()
@@ -126,16 +125,16 @@ class Mock(asyncio.Protocol):
         if kind == b"whole":
             self._timer = self._loop.call_later(int(pace) / 1000, self._answer, name)
             return
-        self._transport.write(_first(name))
+        self._transport.write(_first(dialect, name))
         self._left = int(count or 1)
-        self._end = _last(name, self._left, WANTS_USAGE.search(body) is not None)
-        self._event = _middle(name)
+        self._end = _last(dialect, name, self._left, WANTS_USAGE.search(body) is not None)
+        self._event = _middle(dialect, name)
         self._pace = int(pace) / 1000
         self._due = self._loop.time() + self._pace
         self._timer = self._loop.call_at(self._due, self._tick)
 
     def _answer(self, name: str) -> None:
-        self._transport.write(_whole(name))
+        self._transport.write(_whole(self._dialect, name))
         self._ended()
 
     def _tick(self) -> None:

@@ -56,9 +56,15 @@ class Run(msgspec.Struct, frozen=True):
 
 def run(endpoint: Endpoint, cores: Cores, folder: Path, *, seconds: float, threads: int = 1) -> Run:
     """Loads one contestant for `seconds`."""
+    return post(endpoint, bodies.PATH, endpoint.body(bodies.UPSTREAM), cores, folder, seconds=seconds, threads=threads)
+
+
+def post(
+    endpoint: Endpoint, path: str, body: bytes, cores: Cores, folder: Path, *, seconds: float, threads: int = 1
+) -> Run:
+    """Loads one contestant with this for `seconds`."""
     script = folder / "post.lua"
-    body = endpoint.body(bodies.UPSTREAM).decode()
-    script.write_text(Template(SCRIPT.read_text()).substitute(path=bodies.PATH, body=body, key=endpoint.key))
+    script.write_text(Template(SCRIPT.read_text()).substitute(path=path, body=body.decode(), key=endpoint.key))
     command = [
         install.program("wrk"),
         f"-t{threads}",
