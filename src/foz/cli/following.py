@@ -10,6 +10,7 @@ from rich.status import Status
 
 from foz.canon.identity import text
 from foz.canon.job import Job, JobState, Piece
+from foz.cli.words import spoken
 from foz.jobs.following import Told
 from foz.skins.nemotron.pieces import folded
 from foz.skins.nemotron.skin import NAME
@@ -18,9 +19,7 @@ from foz.skins.nemotron.skin import NAME
 def said(skin: str, log: bytes) -> str:
     """The words of a log, without what a terminal would obey; of other APIs than ours, their answer as it is."""
     words = folded(log).text if skin == NAME else log.decode("utf-8", "replace")
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in words
-    )
+    return spoken(words)
 
 
 class Screen:

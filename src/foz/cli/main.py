@@ -11,6 +11,7 @@ from typing_extensions import override
 import foz
 
 COMMANDS = {
+    "chat": "talk to a model in the terminal",
     "deploy": "run a model on this machine",
     "deployments": "the models that run on this machine, and those that do not",
     "doctor": "what is configured, what is reachable, what is wrong and what to do",

@@ -1,6 +1,7 @@
 """Times and money as people type them, and as they are shown."""
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Literal
@@ -17,6 +18,7 @@ _SPAN = re.compile(r"(\d{1,6})\s*([mhdw])")
 _MILLISECONDS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 _DAYS = {"today": 0, "yesterday": 1}
 _WIDE = 180
+_KEPT = "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}\N{SOFT HYPHEN}"
 _MOST_DOLLARS = 9_000_000
 """What fits into 64 bits of pico-units."""
 
@@ -93,6 +95,21 @@ def iso(milliseconds: int) -> str:
 def plain(words: str | None) -> str:
     """What a caller wrote, without what a terminal would obey."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words or "")
+
+
+def spoken(words: str) -> str:
+    """
+    What a model wrote, of many lines, without what a terminal would obey or read backwards. Spaces of all kinds and
+    what joins letters to one sign stay.
+    """
+    return "".join(_sign(letter) for letter in words if letter != "\r")
+
+
+def _sign(letter: str) -> str:
+    if letter.isprintable() or letter in _KEPT:
+        return letter
+    kind = unicodedata.category(letter)
+    return letter if kind == "Zs" else "\n" if kind in {"Zl", "Zp"} else "\N{REPLACEMENT CHARACTER}"
 
 
 def shown(table: Table) -> None:

@@ -11,6 +11,8 @@ from foz.config.refusal import section
 from foz.config.sections import Written
 
 CONFIG = "FOZ_CONFIG"
+KEY = "FOZ_KEY"
+"""The key that commands show to a gateway which they ask; no setting."""
 ROWS = ("provider", "model", "price")
 
 _SHORT: dict[tuple[str, str], tuple[str, ...]] = {
@@ -74,7 +76,7 @@ def is_kubernetes(name: str, value: str) -> bool:
 
 def doubtful(environ: Mapping[str, str], used: Iterable[str]) -> list[str]:
     """Warnings: variables that look like ours and set nothing."""
-    known = {name for candidates in NAMES.values() for name in candidates} | {CONFIG} | set(used)
+    known = {name for candidates in NAMES.values() for name in candidates} | {CONFIG, KEY} | set(used)
     told = []
     for name in sorted(environ):
         if not name.startswith("FOZ_") or is_kubernetes(name, environ[name]) or name in known:
