@@ -489,4 +489,4 @@ def test_input_items_come_in_pages() -> None:
     assert page["data"][0]["content"] == [{"type": "output_text", "text": "two"}]
     assert (rest["data"][0]["content"][0]["text"], rest["has_more"]) == ("one", False)
     assert keeping.whose(rest["first_id"]) == ID
-    assert keeping.found(kept, rest["first_id"]) is not None
+    assert rest["first_id"] in keeping.items_of(kept)

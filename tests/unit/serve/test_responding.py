@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -12,6 +13,7 @@ from foz.canon.fault import NoCapacity
 from foz.canon.identity import Identities
 from foz.canon.principal import Principal
 from foz.net.watch import TickingWatch
+from foz.ports.responses import KeptResponse
 from foz.serve.http.guard import Guard
 from foz.serve.http.house import House, Limits
 from foz.serve.http.responding import Responding
@@ -26,6 +28,7 @@ from tests.core import PUBLIC, STREAM, WHOLE, Core
 
 KEYED = ((b"x-api-key", b"mine"),)
 WHOSE = ("mine", "")
+ID = "0123456789abcdef0123456789abcdef"
 
 
 class AnyKey:
@@ -162,3 +165,24 @@ def test_what_a_store_forgets_in_between_is_not_found() -> None:
         )
 
     served(MemoryResponses(), [], ask)
+
+
+def test_what_an_input_refers_to_has_a_limit() -> None:
+    """Many references to an item of many are looked up at once, and to more than may be read they are refused."""
+    store = MemoryResponses()
+    small = [f'{{"id":"msg_{ID}{place:04x}","role":"user","content":"s"}}' for place in range(5_000)]
+    large = f'{{"id":"msg_{ID}ffff","role":"user","content":"{"x" * 2**20}"}}'
+    kept = KeptResponse(f"resp_{ID}", 1, None, f"[{','.join([*small, large])}]".encode())
+    store.kept[WHOSE, kept.id] = kept
+    statuses: list[int] = []
+
+    def ask(connection: RawConnection) -> None:
+        for item, times in ((f"msg_{ID}1387", 2_000), (f"msg_{ID}ffff", 100)):
+            said = [{"type": "item_reference", "id": item}] * times
+            statuses.append(connection.call("POST", RESPONSES, body(store=False, input=said), KEYED).status)
+
+    began = time.process_time()
+    served(store, [Scripted(WHOLE)], ask)
+
+    assert statuses == [200, 413]
+    assert time.process_time() - began < 4

@@ -9,6 +9,7 @@ A prompt (`/api/generate`) is one turn of a user, with its system message and it
 
 import re
 from base64 import b64decode
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -171,21 +172,31 @@ class _Ids:
 
     def __init__(self, messages: Sequence[bodies.Message]) -> None:
         self._known = {call.id for message in messages for call in message.tool_calls or () if call.id}
-        self._open: list[tuple[str, str]] = []
+        self._open: dict[int, str] = {}
+        """The ids of the calls that wait, by the calls' numbers."""
+        self._all: deque[int] = deque()
+        """The numbers of calls, those that have their result among them."""
+        self._by_id: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._by_name: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._called = 0
         self._made = 0
 
     def of_call(self, call: bodies.Call) -> str:
         """The caller's, else a new one."""
         id = call.id or self._new()
-        self._open.append((id, call.function.name))
+        self._open[self._called] = id
+        for numbers in (self._all, self._by_id[id], self._by_name[call.function.name]):
+            numbers.append(self._called)
+        self._called += 1
         return id
 
     def of_result(self, message: bodies.Message) -> str:
         """Whose result it is: by its id, else the first call of the tool, or of any, that has none."""
         said, name = message.tool_call_id, message.tool_name
-        for at, (id, called) in enumerate(self._open):
-            if id == said if said else not name or called == name:
-                del self._open[at]
+        numbers = self._by_id.get(said) if said else self._by_name.get(name) if name else self._all
+        while numbers:
+            id = self._open.pop(numbers.popleft(), None)
+            if id is not None:
                 return id
         return said or self._new()
 

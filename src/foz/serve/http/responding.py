@@ -4,7 +4,7 @@ leaves, so that a caller who has heard the end can go on from it. In the backgro
 answer.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -35,6 +35,9 @@ from foz.wire import json
 from foz.wire.http import Reply
 
 MOST_REFERRED = 1_000
+LONGEST_REFERRED = 64 * 2**20
+"""Bytes: of the responses that an input refers to, and of each item as often as it does."""
+TOO_LARGE = 413
 PACE = 0.05
 """Seconds between looks at a caller who does not keep up with what is told from the store."""
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -121,8 +124,9 @@ class Responding:
 
     async def _referred(self, whose: Whose, asked: Body) -> tuple[tuple[int, Raw], ...]:
         """The items that the input only refers to. Raises NotFound."""
-        responses: dict[str, KeptResponse | None] = {}
+        responses: dict[str, Mapping[str, Raw]] = {}
         found: list[tuple[int, Raw]] = []
+        room = LONGEST_REFERRED
         for place, raw in enumerate(as_items(asked.input)):
             id = reference_of(raw, f"input[{place}]")
             if id is None:
@@ -131,14 +135,20 @@ class Responding:
             if response not in responses:
                 if len(responses) >= MOST_REFERRED:
                     raise BadRequest(f"The input refers to more than {MOST_REFERRED} responses.", field="input")
-                responses[response] = await self.store.find(whose, response)
-            kept = responses[response]
-            item = None if kept is None else keeping.found(kept, id)
+                kept = await self.store.find(whose, response)
+                room -= 0 if kept is None else len(kept.input) + len(kept.body or b"")
+                responses[response] = keeping.items_of(kept)
+            item = responses[response].get(id)
             if item is None:
                 raise NotFound(
                     f"Item with id '{id[:128]}' not found.", field=f"input[{place}]", vendor_code="item_not_found"
                 )
             found.append((place, item))
+            room -= len(bytes(item))
+            if room < 0:
+                raise BadRequest(
+                    f"What the input refers to is more than {LONGEST_REFERRED} bytes.", field="input", status=TOO_LARGE
+                )
         return tuple(found)
 
     # -- in the background -------------------------------------------------

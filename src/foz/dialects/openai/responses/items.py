@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
-from msgspec import Raw, structs
+from msgspec import Raw
 
 from foz.canon.content import Media, Message, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from foz.canon.fault import BadRequest, Unsupported
@@ -73,24 +73,26 @@ def hear_items(items: Sequence[Raw], history: Sequence[Raw] = ()) -> tuple[Messa
 
 
 def _joined(said: Iterable[Message]) -> Iterable[Message]:
-    """Neighbours that the model said are one."""
-    last: Message | None = None
+    """Neighbours that the model said in one go are one: nobody speaks or thinks again behind a call, nor twice."""
+    parts: list[Part] | None = None
+    ended = False
     for message in said:
-        if last is not None and last.role == message.role == "assistant" and _goes_on(last, message):
-            last = structs.replace(last, parts=last.parts + message.parts)
+        ours = message.role == "assistant"
+        if parts is not None and not (ours and (not ended or _only_calls(message))):
+            yield Message("assistant", tuple(parts))
+            parts, ended = None, False
+        if not ours:
+            yield message
             continue
-        if last is not None:
-            yield last
-        last = message
-    if last is not None:
-        yield last
+        parts = parts or []
+        parts += message.parts
+        ended = ended or any(isinstance(part, Text | Refusal | ToolCall) for part in message.parts)
+    if parts is not None:
+        yield Message("assistant", tuple(parts))
 
 
-def _goes_on(last: Message, message: Message) -> bool:
-    """Whether it was said in the same go: nobody speaks or thinks again behind a call, nor twice."""
-    called = any(isinstance(part, ToolCall) for part in last.parts)
-    spoke = any(isinstance(part, Text | Refusal) for part in last.parts)
-    return not (called or spoke) or all(isinstance(part, ToolCall) for part in message.parts)
+def _only_calls(message: Message) -> bool:
+    return all(isinstance(part, ToolCall) for part in message.parts)
 
 
 def _hear(raw: Raw, place: str) -> Message:

@@ -88,10 +88,15 @@ def turns(chain: Iterable[KeptResponse]) -> tuple[Raw, ...]:
     return tuple(said)
 
 
-def found(kept: KeptResponse, id: str) -> Raw | None:
-    """The item of this id, where the response has it."""
+def items_of(kept: KeptResponse | None) -> Mapping[str, Raw]:
+    """The items of a response by their ids, the first of each."""
+    if kept is None:
+        return {}
     output = [] if kept.body is None else _MADE.decode(kept.body).output
-    return next((raw for raw in (*output, *_ITEMS.decode(kept.input)) if _NAMED.decode(raw).id == id), None)
+    found: dict[str, Raw] = {}
+    for raw in (*output, *_ITEMS.decode(kept.input)):
+        found.setdefault(_NAMED.decode(raw).id or "", raw)
+    return found
 
 
 def whose(item: str) -> str | None:
