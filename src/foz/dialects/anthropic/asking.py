@@ -14,7 +14,8 @@ from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat
 from foz.canon.tool import ToolChoice, ToolSpec
 from foz.dialects.anthropic.frames import DIALECT
 from foz.dialects.anthropic.media import Wire, unsupported
-from foz.dialects.anthropic.messages import say_messages, say_system, thinks_on
+from foz.dialects.anthropic.messages import leaves_thoughts_out, say_messages, say_system, thinks_on
+from foz.dialects.anthropic.unsigned import by_budget
 
 LIMIT = 4096
 """Tokens that the answer of every model of Anthropic's may have."""
@@ -60,6 +61,8 @@ def say(request: ChatRequest, model: str, manner: Manner = MANNER) -> Wire:
     said |= _say_sampling(request)
     if "thinking" not in own and "output_config" not in own and "output_format" not in own:
         _add_wishes(said, request, manner)
+    if "thinking" in own and by_budget(own["thinking"]) and leaves_thoughts_out(request.messages):
+        own = {name: raw for name, raw in own.items() if name != "thinking"}
     return said | own
 
 

@@ -17,6 +17,7 @@ from foz.canon.tool import ToolChoice, ToolSpec
 from foz.dialects.anthropic import schema
 from foz.dialects.anthropic.fields import decode, invalid
 from foz.dialects.anthropic.frames import DIALECT, NULL
+from foz.dialects.anthropic.unsigned import is_unsigned
 from foz.wire import json
 
 SAID_BEFORE = Raw(NULL)
@@ -133,10 +134,10 @@ def _more(raw: Raw) -> bool:
 
 
 def _exactly(blocks: Sequence[Raw]) -> Vendor:
-    """The content verbatim, where canon would lose something of it."""
+    """The content verbatim but for thoughts that nobody signed, where canon would lose something of it."""
     if not any(map(_more, blocks)):
         return {}
-    return {DIALECT: {"content": Raw(json.encode(list(blocks)))}}
+    return {DIALECT: {"content": Raw(json.encode([block for block in blocks if not is_unsigned(block)]))}}
 
 
 def _hear(message: schema.Message, place: int) -> list[Message]:

@@ -153,18 +153,27 @@ def _unsayable(part: Part, role: str) -> Exception:
     return unsupported(f"a message of role '{role}' cannot hold {what}")
 
 
+def _calling(messages: Sequence[Message]) -> list[tuple[Part, ...]]:
+    """What the assistant said with calls since the user spoke last."""
+    last = next((place for place in range(len(messages) - 1, -1, -1) if messages[place].role == "user"), 0)
+    return [
+        message.parts
+        for message in messages[last:]
+        if message.role == "assistant" and any(isinstance(part, ToolCall) for part in message.parts)
+    ]
+
+
 def thinks_on(messages: Sequence[Message]) -> bool:
     """
     Whether a model that thinks by a budget may be told to: while tools are being called it wants the thoughts back that
     it began with, marked, and who came by another dialect may not have them.
     """
-    last = next((place for place in range(len(messages) - 1, -1, -1) if messages[place].role == "user"), 0)
-    calling = [
-        message.parts
-        for message in messages[last:]
-        if message.role == "assistant" and any(isinstance(part, ToolCall) for part in message.parts)
-    ]
-    return all(isinstance(parts[0], Reasoning) and _thought(parts[0]) is not None for parts in calling)
+    return all(isinstance(parts[0], Reasoning) and _thought(parts[0]) is not None for parts in _calling(messages))
+
+
+def leaves_thoughts_out(messages: Sequence[Message]) -> bool:
+    """Whether thoughts that nobody signed stood beside calls that go on."""
+    return any(isinstance(part, Reasoning) and _thought(part) is None for parts in _calling(messages) for part in parts)
 
 
 def encode(body: Wire) -> bytes:

@@ -16,6 +16,7 @@ from foz.canon.fault import Cut, Fault
 from foz.canon.request import Ask
 from foz.dialects.anthropic.faults import fault_in_stream
 from foz.dialects.anthropic.frames import BROKEN, STOP, call, garbled
+from foz.dialects.anthropic.unsigned import without_unsigned
 from foz.dialects.anthropic.usage import Counted, later, tokens
 from foz.ports.codec import Tally
 from foz.wire import sse
@@ -202,8 +203,9 @@ class MessagesRelay:
     """Implements `ports.codec.RelayCodec`."""
 
     def retarget(self, body: bytes, ask: Ask, model: str) -> Call:
-        """The caller's body with the upstream's model name; usage always comes."""
-        return call(_renamed(body, model), stream=ask.stream)
+        """The caller's body with the upstream's model name, without thoughts that nobody signed; usage always comes."""
+        said = without_unsigned(_BAG.decode(body)) | {"model": _name(model)}
+        return call(_ENCODE.encode(said), stream=ask.stream)
 
     def whole(self, reply: Reply, ask: Ask) -> tuple[bytes, Tally]:
         """The caller's body of a whole 2xx answer, and what it tells."""
