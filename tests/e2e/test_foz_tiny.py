@@ -1,6 +1,8 @@
 """A fresh gateway with nothing configured: the model that comes with Foz answers by a real engine, on each face."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -83,3 +85,23 @@ def test_who_unloads_it_has_unloaded_it(gateway: Served) -> None:
         listed: Any = msgspec.json.decode(_call(again, "GET", "/models/local/deployments")[1])
         assert len(listed["data"]["deployments"]) == 1
         assert _names(again) == ["simulated"]
+
+
+def _greeted(folder: Path, number: int) -> Served:
+    """A gateway that has said so many greetings in this folder, the last of them true, once foz-tiny runs."""
+    one = start_gateway(folder, environment={"FOZ_LOCAL_TINY": "true"})
+    try:
+        one.wait_for(lambda: one.stdout.count("Models: ") == number, "the greeting")
+        assert re.search(r"Models: foz-tiny( \(starting\))?$", one.stdout.rpartition("\nTry:")[0])
+        one.wait_for(lambda: TINY in _names(one), "foz-tiny to run")
+    except BaseException:
+        one.stop()
+        raise
+    return one
+
+
+def test_each_greeting_is_true(tmp_path: Path) -> None:
+    """After a kill and after a stop too the greeting says that foz-tiny is there or starting, never that it failed."""
+    _greeted(tmp_path, 1).kill()
+    _greeted(tmp_path, 2).stop()
+    _greeted(tmp_path, 3).stop()

@@ -14,11 +14,11 @@ from msgspec import Struct
 
 from foz.assembly.duty import tried
 from foz.assembly.shelf import built_in, outside, shelf, sweep
-from foz.canon.deployment import TINY, DeploymentStatus, Replica, Wish
+from foz.canon.deployment import TINY, Replica, Wish
 from foz.canon.model import Model, Patience
 from foz.canon.principal import LOCAL_ADMIN
 from foz.canon.request import Operation
-from foz.config.deployed import asked, deployed
+from foz.config.deployed import asked, deployed, settled
 from foz.config.directory import alone
 from foz.config.engines import environment
 from foz.config.settings import Settings
@@ -92,6 +92,7 @@ class Local:
         self._clock = clock
         self._changed = changed
         self._speech: Mapping[Operation, Speech] = speech()
+        self._began = clock.now()
         self._version = -1
         self._ways: dict[str, tuple[Replica, Origin]] = {}
         self._ownership = Ownership(settings.data)
@@ -121,7 +122,7 @@ class Local:
         found = await self._store.listed()
         self._version = version
         tiny = [one for one in found if one.wish.model_id == TINY]
-        if tiny and tiny[0].seen.status is not DeploymentStatus.IN_PROGRESS:
+        if tiny and settled(tiny, self._began, self._clock.now()):
             self.settled.set()
         models = deployed(found, self._patience())
         before = {name: replica for name, (replica, _) in self._ways.items()}

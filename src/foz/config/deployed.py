@@ -4,13 +4,15 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
-from foz.canon.deployment import HERE, Deployment, DeploymentStatus, Replica, Wanted
+from foz.canon.deployment import HERE, Deployment, DeploymentStatus, Replica, Seen, Wanted
 from foz.canon.model import Capability, Model, Patience, Placement, Target
 from foz.canon.money import FREE
 from foz.canon.request import Operation
 from foz.deploy.stages import progress
 from foz.providers.profile import profile
 
+STARTING, DEPLOYING = "is being started", "is being deployed"
+"""How the reason begins where waiting is all that is to be done."""
 _TALKS = frozenset({Operation.CHAT, Operation.COMPLETE})
 _LACKS = frozenset({Capability.IMAGES.value, Capability.AUDIO.value, Capability.FILES.value})
 
@@ -54,9 +56,28 @@ def _why(deployment: Deployment) -> str:
     seen = deployment.seen
     if seen.replicas:
         return "does not answer just now"
-    if seen.status is DeploymentStatus.IN_PROGRESS:
-        return f"is being deployed ({progress(seen)} %)"
-    return "is not running just now: " + ("it is started again" if seen.again else "its deployment failed")
+    match seen.status:
+        case DeploymentStatus.IN_PROGRESS:
+            return f"{DEPLOYING} ({progress(seen)} %)"
+        case DeploymentStatus.COMPLETED:  # it ran when the gateway was stopped, and will again
+            return STARTING
+        case _:
+            return "is not running just now: " + ("it is started again" if seen.again else "its deployment failed")
+
+
+def settled(deployments: Iterable[Deployment], began: int, now: int) -> bool:
+    """
+    Whether a wait for these is over, in a gateway that began then: each runs, will not, or is not wanted. What is kept
+    of the run before is no sign: it says of engines that are no more that they run.
+    """
+    wanted = [one.seen for one in deployments if one.wanted is Wanted.RUNNING and not one.seen.gone]
+    return all(_settled(seen, began, now) for seen in wanted)
+
+
+def _settled(seen: Seen, began: int, now: int) -> bool:
+    if seen.status is DeploymentStatus.FAILED:
+        return seen.again is None or seen.again > now
+    return any(replica.loaded_at >= began for replica in seen.replicas)
 
 
 def asked(deployments: Iterable[Deployment]) -> dict[str, Replica]:

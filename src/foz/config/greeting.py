@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from foz.canon.model import Model
 from foz.canon.request import Operation
 from foz.config.bind import Provider
+from foz.config.deployed import DEPLOYING, STARTING
 from foz.config.exposure import CA
 from foz.config.settings import Settings
 from foz.gateway.resolve import Snapshot
@@ -47,8 +48,12 @@ def _models(settings: Settings, directory: Snapshot) -> list[str]:
 
 def _told(model: Model) -> str:
     """A model's name, and why it cannot be asked where it cannot."""
+    if _usable(model):
+        return model.name
     whys = dict.fromkeys(target.barred for target in model.targets if target.barred)
-    return f"{model.name} (off: {'; '.join(map(str, whys))})" if not _usable(model) else model.name
+    if any(why.startswith((STARTING, DEPLOYING)) for why in whys):
+        return f"{model.name} (starting)"
+    return f"{model.name} (off: {'; '.join(whys)})"
 
 
 def _usable(model: Model) -> bool:
