@@ -35,6 +35,7 @@ from foz.ports.devices import Devices
 from foz.ports.engine import Engine
 from foz.ports.line import Line
 from foz.ports.machine import Machine
+from foz.ports.sites import OneSite, Site
 from foz.ports.watch import Watch
 from foz.ports.weights import Shelf
 from foz.runtime.llamacpp.engine import LlamaCpp
@@ -170,7 +171,9 @@ class Local:
 
     def _world(self) -> World:
         means = self._means
-        return World(self._store, means.shelf, self._engine, means.machine, means.devices, self._clock)
+        here = Site(means.shelf, self._engine, means.machine, means.devices)
+        sites = OneSite(self._settings.local.node, here, any_node=self._settings.test_mode)
+        return World(self._store, sites, self._clock)
 
     def _policy(self) -> Policy:
         given = self._settings.local

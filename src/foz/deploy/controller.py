@@ -1,5 +1,6 @@
 """
-The loop that owns all deployments of this machine: it compares what is wanted with what is so, and does the next step.
+The loop that owns all deployments, on each of their nodes: it compares what is wanted with what is so, and does the
+next step.
 
 One process runs it. It alone starts engines and ends them, and it alone writes what is seen; what it decides is in
 `decide.py`, `stages.py` and `fit.py`, what it does goes through ports. It looks again when something was written, when
@@ -9,25 +10,25 @@ deployment, foreseen or not, touches another, and none ends the loop.
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 from msgspec import Struct, structs
 
 from foz.canon.amount import size
-from foz.canon.deployment import HERE, Deployment, Level, Replica, Stage, Wanted, Weights
-from foz.canon.fault import CallerFault, Fault, Garbled, Refused
+from foz.canon.deployment import HERE, Deployment, Level, Replica, Seen, Stage, Wanted, Weights
+from foz.canon.fault import CallerFault, Down, Fault, Garbled, Refused
 from foz.deploy import stages
 from foz.deploy.decide import Doing, Step, decide
 from foz.deploy.fit import Manner, load, refuse, takes
 from foz.deploy.fit import told as told_sum
-from foz.deploy.hand import Hand
+from foz.deploy.hand import Hand, Held
 from foz.ports.clock import Clock
 from foz.ports.deployments import Deployments
-from foz.ports.devices import Devices
-from foz.ports.engine import Engine, Load, Process
-from foz.ports.machine import Machine
-from foz.ports.weights import Shelf, Told
+from foz.ports.engine import Load, Process
+from foz.ports.sites import Site, Sites
+from foz.ports.weights import Told
 
 log = logging.getLogger("foz.deploy")
 
@@ -79,10 +80,7 @@ class World(Struct, frozen=True):
     """All that the loop acts through."""
 
     store: Deployments
-    shelf: Shelf
-    engine: Engine
-    machine: Machine
-    devices: Devices
+    sites: Sites
     clock: Clock
 
 
@@ -92,12 +90,12 @@ class Controller:
     def __init__(self, world: World, policy: Policy) -> None:
         self._world = world
         self._policy = policy
-        self._hands: dict[str, Hand] = {}
+        self._held: dict[str, Held] = {}
         self._known: dict[str, Deployment] = {}
         self._version = -1
         self._woken = asyncio.Event()
-        self._loading = asyncio.Lock()
-        """One loads at a time: what is free is judged, then taken."""
+        self._loading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One loads at a time on each node: what is free is judged, then taken."""
         self._last = ""
 
     async def run(self) -> None:
@@ -121,7 +119,7 @@ class Controller:
 
     async def close(self, drain: float) -> None:
         """Ends all engines, each when what runs on it has ended, or after so many seconds. They stay wanted."""
-        hands = list(self._hands.values())
+        hands = [hand for held in self._held.values() for hand in held.hands]
         for task in [task for hand in hands for task in hand.tasks()]:
             task.cancel()
         await asyncio.gather(*(self._shut(hand, drain) for hand in hands), return_exceptions=True)
@@ -135,7 +133,7 @@ class Controller:
             await self._end_process(hand)
         if hand.seen.replicas:
             hand.see(structs.replace(hand.seen, replicas=()))
-        await self._write(hand)
+        await self._write(hand.held)
 
     # -- the loop ----------------------------------------------------------
 
@@ -144,20 +142,23 @@ class Controller:
         version = await store.version()
         if version != self._version:
             found = await store.listed()
-            self._known = {one.id: one for one in found if not one.seen.gone or one.id in self._hands}
+            self._known = {one.id: one for one in found if not one.seen.gone or one.id in self._held}
             self._version = version
-        now = self._world.clock.now()
-        for id in [id for id in self._hands if id not in self._known]:
-            del self._hands[id]
+        for id in [id for id in self._held if id not in self._known]:
+            del self._held[id]
         for deployment in reversed(tuple(self._known.values())):
-            hand = self._hands.get(deployment.id)
-            if hand is None:
-                hand = self._hands[deployment.id] = Hand(deployment)
-                hand.see(structs.replace(hand.seen, replicas=()))  # those of a process that is no more
-            await self._collect(hand)
-            so = structs.replace(deployment, seen=hand.seen)
-            await self._do(decide(so, hand.facts, now), hand, so)
-            await self._write(hand, now_and_then=True)
+            held = self._held.get(deployment.id)
+            if held is None:
+                held = self._held[deployment.id] = Held(deployment, self._policy.node)
+            for hand in held.hands:
+                await self._collect(hand)
+                facts = hand.facts(away=self._world.sites.site(hand.node) is None)
+                so = structs.replace(deployment, seen=hand.seen)
+                await self._do(decide(so, facts, self._world.clock.now()), hand, so)
+            await self._write(held, now_and_then=True)
+            if held.gone:
+                del self._held[deployment.id]
+                self._version = -1
 
     async def _do(self, step: Step, hand: Hand, deployment: Deployment) -> None:
         match step:
@@ -166,14 +167,16 @@ class Controller:
             case Step.CLIMB:
                 self._climb(hand, deployment)
             case Step.STOP_CLIMBING:
-                if hand.task is not None and not hand.task.cancelling():
-                    await self._say(hand, Level.INFO, "部署已取消 (cancelled)")
-                    hand.task.cancel()
+                await self._stop_climbing(hand)
             case Step.PROBE:
                 hand.probe_at = _NEVER
                 hand.looking = self._start(self._probe(hand))
             case Step.BURY:
                 await self._bury(hand)
+            case Step.LOSE:
+                await self._lose(hand)
+            case Step.RETURN:
+                await self._return(hand)
             case Step.LEAVE:
                 hand.doing = Doing.LEAVING
                 hand.task = self._start(self._leave(hand))
@@ -211,38 +214,49 @@ class Controller:
 
     async def _way(self, hand: Hand, deployment: Deployment) -> None:
         """All five stages."""
-        shelf = self._world.shelf
-        wish = deployment.wish
+        site = self._site(hand)
+        shelf, wish = site.shelf, deployment.wish
         async with self._stage(hand, Stage.PREPARATION):
-            refuse(wish.options, len(await asyncio.to_thread(self._world.devices.look)))
+            refuse(wish.options, len(await asyncio.to_thread(site.devices.look)))
             found = await shelf.find(shelf.check(wish))
         async with self._stage(hand, Stage.DOWNLOADING) as told:
             await shelf.fetch(found, told)
         async with self._stage(hand, Stage.INITIALIZATION) as told:
             weights = await shelf.make(found, told)
-        async with self._loading:
-            await self._load(hand, deployment, weights)
+        async with self._loading[hand.node]:
+            await self._load(hand, site, deployment, weights)
 
-    async def _load(self, hand: Hand, deployment: Deployment, weights: Weights) -> None:
+    def _site(self, hand: Hand) -> Site:
+        site = self._world.sites.site(hand.node)
+        if site is None:
+            raise Down(_silent(hand.node))
+        return site
+
+    async def _stop_climbing(self, hand: Hand) -> None:
+        if hand.task is not None and not hand.task.cancelling():
+            await self._say(hand, Level.INFO, "部署已取消 (cancelled)")
+            hand.task.cancel()
+
+    async def _load(self, hand: Hand, site: Site, deployment: Deployment, weights: Weights) -> None:
         """The last two stages. Whatever comes in between, no process stays that nobody knows."""
         world = self._world
         process: Process | None = None
         try:
             async with self._stage(hand, Stage.LOADING) as told:
-                devices = await asyncio.to_thread(world.devices.look)
-                room = await asyncio.to_thread(world.machine.look)
+                devices = await asyncio.to_thread(site.devices.look)
+                room = await asyncio.to_thread(site.machine.look)
                 plan = load(deployment.wish, weights, room, devices, self._policy.manner)
                 needs = takes(weights, plan.slots, plan.context)
                 await self._say(hand, Level.INFO, f"needs {told_sum(needs)}; {size(room.free)} of memory are free")
-                process = await world.engine.start(plan)
+                process = await site.engine.start(plan)
                 await process.ready(told, self._policy.stall)
             async with self._stage(hand, Stage.REGISTRATION):
                 await process.probe(self._policy.stall)
                 now = world.clock.now()
                 name = devices[0].name if plan.layers_on_gpu and devices else room.processor
-                replica = _replica(process, plan, now, self._policy.node, name, world.engine.name)
+                replica = _replica(process, plan, now, hand.node, name, site.engine.name)
                 hand.see(structs.replace(hand.seen, replicas=(replica,), weights=weights))
-                await self._write(hand)
+                await self._write(hand.held)
                 await world.clock.sleep(self._policy.published)
         except BaseException:
             if process is not None:
@@ -271,6 +285,9 @@ class Controller:
         if not isinstance(error, Fault):
             log.error("a deployment of %s failed of a defect", hand.model_id, exc_info=error)
         stage = stages.current(hand.seen)
+        if self._world.sites.site(hand.node) is None:
+            await self._lose(hand)
+            return
         why = error.message if isinstance(error, Fault) else f"a defect of Foz: {type(error).__name__}: {error}"
         lasting = isinstance(error, _LASTING)
         hand.see(stages.failed(hand.seen, f"{stage}: {why}", self._world.clock.now(), lasting=lasting))
@@ -311,6 +328,9 @@ class Controller:
         process, ending = hand.process, hand.ending
         if process is None or ending is None:
             return
+        if ending.exception() is not None:
+            await self._lose(hand)
+            return
         code = ending.result()
         how = f"by signal {-code}" if code < 0 else f"with exit status {code}"
         last = " / ".join(process.tail()[-3:]) or "nothing"
@@ -322,12 +342,26 @@ class Controller:
         await self._say(hand, Level.ERROR, why)
         await self._say_again(hand)
 
+    async def _lose(self, hand: Hand) -> None:
+        """Its node does not answer, or began anew: what was there is gone, or will be before it is used again."""
+        why = _silent(hand.node)
+        await self._end_process(hand)
+        hand.doing, hand.lost = Doing.NOTHING, True
+        log.error("%s: %s", hand.model_id, why)
+        hand.see(stages.lost(hand.seen, why, self._world.clock.now()))
+        await self._say(hand, Level.ERROR, f"{why}; it is tried again as soon as the node is back")
+
+    async def _return(self, hand: Hand) -> None:
+        hand.lost = False
+        hand.see(structs.replace(hand.seen, again=self._world.clock.now()))
+        await self._say(hand, Level.INFO, "its node answers again")
+
     async def _end_process(self, hand: Hand) -> None:
         process, hand.process, ending, hand.ending = hand.process, None, hand.ending, None
         if process is not None:
             await process.stop(self._policy.grace)
         if ending is not None:
-            await ending
+            await asyncio.wait((ending,))
 
     # -- down --------------------------------------------------------------
 
@@ -335,7 +369,7 @@ class Controller:
         """Nobody asks it any more, what runs ends, then it does."""
         await self._say(hand, Level.INFO, "开始卸载模型 (unloading)")
         hand.see(structs.replace(hand.seen, replicas=()))
-        await self._write(hand)
+        await self._write(hand.held)
         await self._world.clock.sleep(self._policy.withdrawn)
         if hand.process is not None and not await self._idle(hand.process, self._policy.drain):
             await self._say(hand, Level.WARNING, f"what ran after {self._policy.drain:g} s was cut")
@@ -357,42 +391,49 @@ class Controller:
     async def _finish(self, hand: Hand, deployment: Deployment) -> None:
         weights = hand.seen.weights
         others = {
-            hand.seen.weights.path
-            for hand in self._hands.values()
-            if hand.id != deployment.id and hand.seen.weights is not None and not hand.seen.gone
+            other.seen.weights.path
+            for held in self._held.values()
+            for other in held.hands
+            if other is not hand and other.node == hand.node and other.seen.weights is not None and not other.seen.gone
         }
         if deployment.wanted is Wanted.PURGED and weights is not None and weights.path not in others:
             try:
-                freed = await self._world.shelf.remove(weights)
+                freed = await self._site(hand).shelf.remove(weights)
                 await self._say(hand, Level.INFO, f"its file is removed: {size(freed)} are free again")
             except (Fault, OSError) as error:
                 await self._say(hand, Level.ERROR, f"its file could not be removed: {error}")
         hand.see(stages.gone(hand.seen))
         await self._say(hand, Level.INFO, "模型已卸载 (unloaded)")
-        await self._write(hand)
-        del self._hands[deployment.id]
-        self._version = -1
 
     # -- what is kept ------------------------------------------------------
 
     async def _say(self, hand: Hand, level: Level, message: str) -> None:
-        await self._world.store.say(hand.id, self._world.clock.now(), level, message)
+        told = message if len(hand.held.hands) == 1 else f"{hand.node}: {message}"
+        await self._world.store.say(hand.id, self._world.clock.now(), level, told)
 
-    async def _write(self, hand: Hand, *, now_and_then: bool = False) -> None:
+    async def _write(self, held: Held, *, now_and_then: bool = False) -> None:
         """What is seen, where it has changed; progress alone not more than some times a second."""
-        if hand.seen is hand.written:
+        if not held.changed:
             return
         moment = self._world.clock.monotonic()
-        if now_and_then and _steady(hand) and moment - hand.written_at < self._policy.write_every:
+        seen = held.seen
+        if now_and_then and _steady(seen, held.written) and moment - held.written_at < self._policy.write_every:
             return
-        seen = hand.seen
-        await self._world.store.see(hand.id, seen)
-        hand.written, hand.written_at = seen, moment
+        held.changed = False
+        try:
+            await self._world.store.see(held.id, seen)
+        except BaseException:
+            held.changed = True
+            raise
+        held.written, held.written_at = seen, moment
 
 
-def _steady(hand: Hand) -> bool:
+def _silent(node: str) -> str:
+    return f"the node '{node}' does not answer"
+
+
+def _steady(one: Seen, other: Seen) -> bool:
     """Whether only bytes have moved since it was last written."""
-    one, other = hand.seen, hand.written
     same = (one.status, one.replicas, one.gone) == (other.status, other.replicas, other.gone)
     return same and all(a.state is b.state for a, b in zip(one.stages, other.stages, strict=True))
 

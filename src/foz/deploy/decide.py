@@ -28,6 +28,10 @@ class Step(Enum):
     BURY = auto()
     """Its engine has ended by itself."""
     LEAVE = auto()
+    LOSE = auto()
+    """Its node does not answer: whatever was there is taken for gone."""
+    RETURN = auto()
+    """Its node answers again: it is tried there at once."""
     FINISH = auto()
     """Nothing of it runs: it is gone."""
 
@@ -39,6 +43,10 @@ class Facts(Struct, frozen=True):
     ended: bool = False
     """Its engine has ended by itself."""
     probe_at: int = 0
+    away: bool = False
+    """Its node does not answer just now."""
+    lost: bool = False
+    """It was given up for lost while its node was away."""
 
 
 def decide(deployment: Deployment, facts: Facts, now: int) -> Step:
@@ -58,7 +66,12 @@ def decide(deployment: Deployment, facts: Facts, now: int) -> Step:
 
 def _towards_running(deployment: Deployment, facts: Facts, now: int) -> Step:
     seen = deployment.seen
+    if facts.away:
+        busy = facts.doing is Doing.CLIMBING or (facts.doing is Doing.NOTHING and facts.lost)
+        return Step.WAIT if busy else Step.LOSE  # what climbs fails of it by itself
     match facts.doing:
+        case Doing.NOTHING if facts.lost:
+            return Step.RETURN
         case Doing.NOTHING:
             return Step.CLIMB if _due(deployment, now) else Step.WAIT
         case Doing.SERVING if facts.ended:

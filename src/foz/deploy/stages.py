@@ -106,6 +106,11 @@ def failed(seen: Seen, why: str, now: int, *, lasting: bool) -> Seen:
     )
 
 
+def lost(seen: Seen, why: str, now: int) -> Seen:
+    """Its node does not answer: that is no failure of its own, and it is tried again when the node is back."""
+    return structs.replace(failed(seen, why, now, lasting=True), failures=seen.failures)
+
+
 def gone(seen: Seen) -> Seen:
     """Nothing of it runs any more, as was wanted."""
     completed = seen.served or seen.status is DeploymentStatus.COMPLETED

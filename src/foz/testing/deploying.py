@@ -17,6 +17,7 @@ from foz.canon.fault import BadRequest, Conflict, Down, Fault, NotFound, Timeout
 from foz.ports.devices import Device
 from foz.ports.engine import Load
 from foz.ports.machine import Room
+from foz.ports.sites import Site
 from foz.ports.weights import File, Found, Told
 
 
@@ -120,6 +121,11 @@ class WordProcess:
         """It ends."""
         if not self._end.done():
             self._end.set_result(code)
+
+    def lose(self) -> None:
+        """Nobody knows any more how it is."""
+        if not self._end.done():
+            self._end.set_exception(Down("its node began anew"))
 
 
 class WordEngine:
@@ -249,3 +255,14 @@ class AnyShelf:
     async def remove(self, weights: Weights) -> int:
         """There was nothing."""
         return weights.size
+
+
+class SomeSites:
+    """Implements `ports.sites.Sites`: those that a test has put there, until it takes them away."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, Site] = {}
+
+    def site(self, node: str) -> Site | None:
+        """If it is there."""
+        return self.there.get(node)

@@ -12,6 +12,7 @@ from foz.canon.fault import Conflict, Down, Fault
 from foz.deploy import stages
 from foz.deploy.controller import Controller, Policy, World
 from foz.ports.machine import Room
+from foz.ports.sites import OneSite, Site
 from foz.testing.clock import LoopClock
 from foz.testing.deploying import FolderShelf, Imagined, KeptDeployments, NoDevices, WordEngine
 
@@ -28,7 +29,8 @@ class House:
         self.engine = WordEngine()
         self.machine = Imagined()
         self.clock = LoopClock()
-        world = World(self.store, self.shelf, self.engine, self.machine, NoDevices(), self.clock)
+        self.site = Site(self.shelf, self.engine, self.machine, NoDevices())
+        world = World(self.store, OneSite(policy.node, self.site), self.clock)
         self.controller = Controller(world, policy)
 
     async def deploy(self, id: str = "deploy-1", wish: Wish = Wish("m", "m", "7b")) -> Deployment:  # noqa: B008 - frozen
@@ -257,7 +259,7 @@ def test_another_owner_brings_deployments_back(tmp_path: Path) -> None:
         await house.deploy()
         seen = await house.until(_serves)
         await house.store.see("deploy-1", structs.replace(seen, replicas=seen.replicas))
-        world = World(house.store, house.shelf, house.engine, house.machine, NoDevices(), house.clock)
+        world = World(house.store, OneSite(QUICK.node, house.site), house.clock)
         second = Controller(world, QUICK)
         loop = asyncio.ensure_future(second.run())
         await house.until(lambda seen: bool(seen.replicas) and seen.replicas[0].pid == 1002)
