@@ -1,26 +1,20 @@
 """A fresh gateway with nothing configured: the model that comes with Foz answers by a real engine, on each face."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from foz.assembly.shelf import built_in
 from foz.canon.deployment import TINY
 from foz.testing.process import Served, start_gateway
-from foz.wire.http import Headers
+from tests.e2e.deploying import batched, call, data, engines
 
-JSON: Headers = ((b"content-type", b"application/json"),)
-HELLO = [{"role": "user", "content": "Hello!"}]
-
-
-def _call(gateway: Served, method: str, path: str, body: object = None) -> tuple[int, bytes]:
-    with gateway.connect(30) as connection:
-        reply = connection.call(method, path, b"" if body is None else msgspec.json.encode(body), JSON)
-    return reply.status, reply.body
+GREETINGS = {"Hello!": "Hello!", "Olá!": "Olá!", "你好": "你好"}
+"""What is said, and how the answer begins."""
+TIMES = 5
 
 
 @pytest.fixture(scope="module")
@@ -33,35 +27,69 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def _names(gateway: Served) -> list[str]:
-    found: Any = msgspec.json.decode(_call(gateway, "GET", "/v1/models")[1])
-    return [one["id"] for one in found["data"]]
+    return [one["id"] for one in call(gateway, "GET", "/v1/models")[1]["data"]]
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/v1/chat/completions", {"model": TINY, "messages": HELLO, "temperature": 0}),
-        ("/api/v1/ai/ask_sync", {"agent": TINY, "content": "Hello!"}),
-        (f"/models/{TINY}/chat/completions", {"messages": HELLO, "temperature": 0}),
-    ],
-)
-def test_it_answers_on_each_face(gateway: Served, path: str, body: dict[str, Any]) -> None:
-    """A greeting is answered by foz-tiny on the face that is asked."""
-    status, said = _call(gateway, "POST", path, body)
-    assert status == 200, said
-    assert len(said) > 5
+def _asked(gateway: Served, path: str, body: dict[str, Any], status: int = 200) -> Any:
+    got, said = call(gateway, "POST", path, body)
+    assert got == status, said
+    return said
 
 
-def test_a_job_on_the_gpu_lane_is_answered(gateway: Served) -> None:
-    """`POST /chat?mode=gpu`, which names no model, is a job that foz-tiny completes."""
-    status, said = _call(gateway, "POST", "/chat?mode=gpu", {"message": "Olá!"})
-    assert status == 202, said
-    job = msgspec.json.decode(said)["job_id"]
-    _, answer = _call(gateway, "GET", f"/chat/status/{job}?wait=20&until=end")
-    found: Any = msgspec.json.decode(answer)
-    assert found["status"] == "completed", found
-    page: Any = msgspec.json.decode(_call(gateway, "GET", "/api/v1/admin/dashboard")[1])
-    assert page
+def _chat(words: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": words}], "temperature": 0}
+
+
+def _openai(gateway: Served, words: str) -> str:
+    said = _asked(gateway, "/v1/chat/completions", {"model": TINY, **_chat(words)})
+    assert said["model"] == TINY
+    return str(said["choices"][0]["message"]["content"])
+
+
+def _model_api(gateway: Served, words: str) -> str:
+    said = _asked(gateway, f"/models/{TINY}/chat/completions", _chat(words))["data"]
+    assert said["model"] == TINY
+    return str(said["choices"][0]["message"]["content"])
+
+
+def _ollama_host(gateway: Served, words: str) -> str:
+    """Its bodies have no word for the temperature."""
+    said = _asked(gateway, "/api/v1/ai/ask_sync", {"agent": TINY, "content": words})
+    return bytes(said).decode()
+
+
+def _nemotron(gateway: Served, words: str) -> str:
+    """A job that names no model."""
+    job = _asked(gateway, "/chat?mode=gpu", {"message": words, "temperature": 0}, 202)["job_id"]
+    found = call(gateway, "GET", f"/chat/status/{job}?wait=20&until=end")[1]
+    assert (found["status"], found["result"]["mode"]) == ("completed", "gpu")
+    return str(found["result"]["response"])
+
+
+FACES: list[Callable[[Served, str], str]] = [_openai, _nemotron, _ollama_host, _model_api]
+
+
+@pytest.mark.parametrize("words", GREETINGS)
+def test_all_four_faces_give_one_answer(gateway: Served, words: str) -> None:
+    """A greeting in each of its languages is answered in that language, by the same words on each face each time."""
+    (answer,) = {face(gateway, words) for face in FACES for _ in range(TIMES)}
+    assert answer.startswith(GREETINGS[words])
+    assert TINY in answer
+
+
+def test_a_real_engine_has_made_the_tokens(gateway: Served) -> None:
+    """One engine runs, which has counted the tokens of every answer; they cost nothing."""
+    before = batched(gateway, TINY).decodes
+    said = _asked(gateway, "/v1/chat/completions", {"model": TINY, **_chat("Hello!")})
+    assert batched(gateway, TINY).decodes - before >= said["usage"]["completion_tokens"] > 5
+    assert len(engines(gateway)) == 1
+    shown = data(gateway, "GET", f"/models/local/{TINY}")
+    assert (shown["status"], shown["deployment"]["health"], shown["deployment"]["engine"]) == (
+        "active",
+        "healthy",
+        "llama.cpp",
+    )
+    assert data(gateway, "GET", f"/models/{TINY}")["pricing"]["output_per_1k_tokens"] == 0
 
 
 def test_the_greeting_names_it(gateway: Served) -> None:
@@ -77,13 +105,11 @@ def test_it_is_the_only_one_that_is_listed(gateway: Served) -> None:
 
 def test_who_unloads_it_has_unloaded_it(gateway: Served) -> None:
     """Unloaded, it is gone, and the next start does not bring it back."""
-    assert _call(gateway, "DELETE", f"/models/local/{TINY}")[0] == 200
+    assert call(gateway, "DELETE", f"/models/local/{TINY}")[0] == 200
     gateway.wait_for(lambda: TINY not in _names(gateway), "foz-tiny to be gone")
     gateway.stop()
     with start_gateway(gateway.folder, environment={"FOZ_LOCAL_TINY": "true"}) as again:
-        again.wait_for(lambda: _call(again, "GET", "/models/local/deployments")[0] == 200, "the gateway")
-        listed: Any = msgspec.json.decode(_call(again, "GET", "/models/local/deployments")[1])
-        assert len(listed["data"]["deployments"]) == 1
+        assert len(data(again, "GET", "/models/local/deployments")["deployments"]) == 1
         assert _names(again) == ["simulated"]
 
 

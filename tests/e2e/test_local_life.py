@@ -2,8 +2,11 @@
 
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +15,33 @@ import pytest
 
 from foz.testing import gguf
 from foz.testing.process import Served, Upstream, start_gateway, start_upstream, wait_until
-from foz.wire.http import Headers
+from foz.testing.raw import request
+from tests.e2e.deploying import (
+    JSON,
+    batched,
+    call,
+    chat,
+    data,
+    deployed,
+    engines,
+    kept,
+    memory,
+    no_engine,
+    serves,
+    spent,
+)
+from tests.e2e.ground import children
 
-JSON: Headers = ((b"content-type", b"application/json"),)
-WISH = {
-    "model_type": "large",
-    "source": "hf:rivers/large",
-    "deployment_config": {"max_batch_size": 8, "context": 512},
-}
+SLOTS = 8
+OPTIONS = {"max_batch_size": SLOTS, "context": 512}
+FETCHED = {"model_type": "large", "source": "hf:rivers/large", "deployment_config": OPTIONS}
+HERE = {"model_type": "large", "source": "large.gguf", "deployment_config": OPTIONS}
+SMALL = {"model_type": "small", "source": "small.gguf"}
+CONFIG = "[local]\nstall = 2\n"
+TOKENS = 60
+ROUNDS = 3
+FIRST_PAUSE = 10.0
+"""Seconds before what failed is tried again for the first time."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +50,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hub")
     repo = folder / "hf" / "rivers" / "large"
     repo.mkdir(parents=True)
-    gguf.write(repo / "large-Q8_0.gguf")
+    assert gguf.write(repo / "large-Q8_0.gguf") > 100_000_000
     return folder
 
 
@@ -40,163 +62,180 @@ def hub(shelf: Path, tmp_path: Path) -> Iterator[Upstream]:
         yield one
 
 
-def _start(folder: Path, hub: Upstream) -> Served:
-    return start_gateway(folder, environment={"HF_ENDPOINT": hub.url})
+def _start(folder: Path, hub: Upstream | None = None, shelf: Path | None = None) -> Served:
+    """A gateway that fetches from a hub, or that has the large model and a small one in its folder."""
+    models = folder / "data" / "models"
+    if shelf is not None and not models.exists():
+        models.mkdir(parents=True)
+        (folder / "data").chmod(0o700)
+        os.link(shelf / "hf/rivers/large/large-Q8_0.gguf", models / "large.gguf")
+        gguf.write(models / "small.gguf", gguf.SMALL)
+    return start_gateway(folder, config=CONFIG, environment={"HF_ENDPOINT": hub.url} if hub else {})
 
 
-def _call(gateway: Served, method: str, path: str, body: object = None) -> tuple[int, Any]:
-    with gateway.connect(60) as connection:
-        reply = connection.call(method, path, b"" if body is None else msgspec.json.encode(body), JSON)
-    return reply.status, msgspec.json.decode(reply.body)
+def _mischief(hub: Upstream, *each: dict[str, object]) -> None:
+    assert call(hub, "POST", "/_mischief", each)[0] == 204
 
 
-def _data(gateway: Served, method: str, path: str, body: object = None) -> Any:
-    status, said = _call(gateway, method, path, body)
-    assert status == 200, said
-    return said["data"]
+def _tell(what: str, figure: float) -> None:
+    """For whoever reads along: `pytest -rP` shows it."""
+    sys.stdout.write(f"{what}: {figure:.3g}\n")
 
 
-def _engines(gateway: Served) -> list[int]:
-    """The engines of this gateway, and of those before it in its folder."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command, seen = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if b"foz.runtime.llamacpp.child" in command and f"HOME={gateway.folder}".encode() in seen:
-            found.append(int(folder.name))
-    return found
+def _ranges(hub: Upstream) -> list[str]:
+    """Of which bytes the hub was asked, each time that it was asked for the file."""
+    asked = call(hub, "GET", "/_asked")[1]
+    return [one["headers"].get("range", "") for one in asked if "/cdn/" in one["path"] and one["method"] == "GET"]
 
 
-def _memory(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def _chat(gateway: Served, tokens: int) -> int:
-    """Tokens of an answer."""
-    body = {"model": "large", "messages": [{"role": "user", "content": "hi"}], "max_tokens": tokens}
-    status, said = _call(gateway, "POST", "/v1/chat/completions", body)
-    assert status == 200, said
-    made: int = said["usage"]["completion_tokens"]
-    return made
-
-
-def _spent(pid: int) -> float:
-    """Seconds of a processor that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _speed(gateway: Served, engine: int, callers: int) -> float:
-    """Tokens per second of the engine's own time, of so many callers at once: others use this machine too."""
+def _together(gateway: Served, callers: int) -> float:
+    """Seconds that so many chats at once take."""
     made: list[int] = []
-    threads = [threading.Thread(target=lambda: made.append(_chat(gateway, 100))) for _ in range(callers)]
-    before = _spent(engine)
+    threads = [threading.Thread(target=lambda: made.append(chat(gateway, "large", TOKENS))) for _ in range(callers)]
+    began = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert made == [100] * callers
-    return sum(made) / (_spent(engine) - before)
+    assert made == [TOKENS] * callers
+    return time.perf_counter() - began
 
 
-def _mischief(hub: Upstream, *each: dict[str, object]) -> None:
-    with hub.connect() as connection:
-        assert connection.call("POST", "/_mischief", msgspec.json.encode(each), JSON).status == 204
+def _batches(gateway: Served, engine: int) -> None:
+    """Eight at once: more tokens per second than one alone, in rounds that alternate, and in fact one batch."""
+    chat(gateway, "large", 2)
+    wall, work = {1: 0.0, SLOTS: 0.0}, {1: 0.0, SLOTS: 0.0}
+    before = after = batched(gateway, "large")
+    busy = decodes = 0.0
+    for _ in range(ROUNDS):
+        for callers in (1, SLOTS):
+            used = spent(engine)
+            before = batched(gateway, "large")
+            wall[callers] += _together(gateway, callers)
+            after = batched(gateway, "large")
+            work[callers] += spent(engine) - used
+        busy, decodes = busy + after.busy - before.busy, decodes + after.decodes - before.decodes
+    assert busy / decodes > SLOTS / 2, "the engine did not work at eight together"
+    gain = SLOTS * work[1] / work[SLOTS]
+    assert gain > 1, "tokens for each second of the engine's processor"
+    _tell("slots busy in a step, of eight chats", busy / decodes)
+    _tell("tokens per processor second, eight chats / one", gain)
+    _tell("tokens per second of wall time, eight chats / one", SLOTS * wall[1] / wall[SLOTS])
+
+
+def _unloads(gateway: Served, engine: int, before: int) -> None:
+    """Unloaded in the middle of a stream: that ends well, then the memory is free and the file is gone."""
+    body = {"model": "large", "messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 100}
+    with gateway.connect(60) as connection:
+        connection.send(request("POST", "/v1/chat/completions", msgspec.json.encode(body), JSON))
+        connection.until(b"\n\n")
+        data(gateway, "DELETE", "/models/local/large?purge=true")
+        connection.until(b"data: [DONE]\n\n")
+    gateway.wait_for(lambda: not data(gateway, "GET", "/models/local")["models"], "the model to be gone")
+    wait_until(lambda: not Path(f"/proc/{engine}").exists(), "the engine's memory to be free", 1)
+    assert memory(gateway.pid, *children(gateway.pid)) - before < 32_000_000
+    assert kept(gateway) == []
 
 
 def test_the_whole_life_of_a_large_model(hub: Upstream, tmp_path: Path) -> None:
-    """A download that is cut goes on, progress rises to 100, eight chats are batched, unloading frees the memory."""
-    _mischief(hub, {"kind": "cut", "at": 30_000_000})
+    """A download that stalls and is cut goes on, progress rises, eight chats are a batch, unloading frees all."""
+    _mischief(hub, {"kind": "stall", "at": 20_000_000}, {"kind": "cut", "at": 30_000_000})
     with _start(tmp_path, hub) as gateway:
-        told = _data(gateway, "POST", "/models/local/deploy", WISH)
-        seen: list[dict[str, Any]] = []
-
-        def over() -> bool:
-            seen.append(_data(gateway, "GET", told["progress_url"]))
-            return str(seen[-1]["status"]) != "in_progress"
-
-        gateway.wait_for(over, "the deployment", 60)
-        assert seen[-1]["status"] == "completed", seen[-1]
-        figures = [one["progress"] for one in seen]
-        assert figures == sorted(figures)
-        assert figures[-1] == 100
-        assert len(set(figures)) > 10
-        assert any(one["estimated_completion"] for one in seen)
-        (engine,) = _engines(gateway)
-        assert _memory(engine) > 100_000_000
-        _chat(gateway, 5)
-        assert _speed(gateway, engine, 8) > _speed(gateway, engine, 1)
-        shown = _data(gateway, "GET", "/models/local/large")
+        before = memory(gateway.pid, *children(gateway.pid))
+        over, seen = deployed(gateway, FETCHED)
+        assert over["status"] == "completed", over
+        assert all(one < other for one, other in pairwise(seen)), seen
+        assert seen[-1] == 100
+        assert len(seen) > 8
+        assert _ranges(hub) == ["", "bytes=20000000-", "bytes=50000000-"]
+        (engine,) = engines(gateway)
+        assert memory(engine) > 100_000_000
+        _batches(gateway, engine)
+        shown = data(gateway, "GET", "/models/local/large")
         assert shown["deployment"]["memory_usage"].endswith("MB")
         assert shown["performance"]["tokens_per_second"] > 0
-        _data(gateway, "DELETE", "/models/local/large?purge=true")
-        gateway.wait_for(lambda: not _data(gateway, "GET", "/models/local")["models"], "the model to be gone")
-        wait_until(lambda: not Path(f"/proc/{engine}").exists(), "the engine's memory to be free", 1)
-        assert list((tmp_path / "data" / "models").rglob("*.gguf")) == []
+        _unloads(gateway, engine, before)
+
+
+def _killed_at(gateway: Served, url: str, stage: str) -> float:
+    """Kills a gateway, and all that is its own, at this stage; the second at which that was."""
+
+    def there() -> bool:
+        one = data(gateway, "GET", url)
+        return bool(one["current_stage"] == stage and (stage == "model_loading" or one["progress"] > 20))
+
+    gateway.wait_for(there, stage, 60)
+    gateway.kill()
+    return time.monotonic()
 
 
 @pytest.mark.parametrize("stage", ["downloading_weights", "model_loading"])
-def test_a_gateway_that_is_killed_on_the_way_goes_on(hub: Upstream, tmp_path: Path, stage: str) -> None:
+def test_a_gateway_that_is_killed_on_the_way_goes_on(hub: Upstream, shelf: Path, tmp_path: Path, stage: str) -> None:
     """Killed while it downloads or loads, a gateway leaves no engine, and its successor ends what it began."""
-    first = _start(tmp_path, hub)
+    fetches = stage == "downloading_weights"
+    first = _start(tmp_path, *((hub,) if fetches else (None, shelf)))
     try:
-        told = _data(first, "POST", "/models/local/deploy", WISH)
-
-        def there() -> bool:
-            one = _data(first, "GET", told["progress_url"])
-            return bool(one["current_stage"] == stage and one["progress"] > 5)
-
-        first.wait_for(there, stage, 60)
+        told = data(first, "POST", "/models/local/deploy", FETCHED if fetches else HERE)
+        killed = _killed_at(first, told["progress_url"], stage)
     finally:
         first.kill()
-    wait_until(lambda: not _engines(first), "the engine to be gone", 2)
-    with hub.connect() as connection:
-        before = len(msgspec.json.decode(connection.call("GET", "/_asked").body))
-    with _start(tmp_path, hub) as second:
-
-        def active() -> bool:
-            status, said = _call(second, "GET", "/models/local/large")
-            return bool(status == 200 and said["data"]["status"] == "active")
-
-        second.wait_for(active, "the model", 60)
-        assert _chat(second, 3) == 3
-    with hub.connect() as connection:
-        asked = msgspec.json.decode(connection.call("GET", "/_asked").body)[before:]
-    ranges = [one["headers"].get("range") for one in asked if "/cdn/" in one["path"]]
-    if stage == "downloading_weights":
-        assert ranges
-        assert all(one and one.startswith("bytes=") and one != "bytes=0-" for one in ranges)
-    else:
-        assert ranges == []
+    _tell("seconds until no engine was left", no_engine(first))
+    with _start(tmp_path, hub if fetches else None) as second:
+        _tell("seconds until a gateway was ready again", time.monotonic() - killed)
+        second.wait_for(lambda: serves(second, "large"), "the model", 60)
+        _tell("seconds until the model answered", time.monotonic() - killed)
+        assert len(engines(second)) == 1
+    assert no_engine(second) < 2
+    if fetches:
+        _, rest = _ranges(hub)
+        assert int(rest.removeprefix("bytes=").removesuffix("-")) > 20_000_000
 
 
-def test_an_engine_killed_while_it_loads_is_tried_again(hub: Upstream, tmp_path: Path) -> None:
-    """An engine that is killed while it loads fails its deployment at that stage, which says when it is tried again."""
-    with _start(tmp_path, hub) as gateway:
-        told = _data(gateway, "POST", "/models/local/deploy", WISH)
-        found: list[int] = []
+def _stream(gateway: Served, model: str, engine: int) -> bytes:
+    """The rest of a stream whose engine is killed after its first piece."""
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 2_000}
+    with gateway.connect(20) as connection:
+        connection.send(request("POST", "/v1/chat/completions", msgspec.json.encode(body), JSON))
+        connection.until(b"\n\n")
+        os.kill(engine, signal.SIGKILL)
+        return connection.rest()
 
-        def loads() -> bool:
-            found[:] = _engines(gateway)
-            return bool(found)
 
-        gateway.wait_for(loads, "an engine", 60)
-        os.kill(found[0], signal.SIGKILL)
+def _failed_at(gateway: Served, url: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
 
-        def failed() -> bool:
-            return str(_data(gateway, "GET", told["progress_url"])["status"]) == "failed"
+    def failed() -> bool:
+        found.update(data(gateway, "GET", url))
+        return bool(found["status"] == "failed")
 
-        gateway.wait_for(failed, "the failure", 5)
-        one = _data(gateway, "GET", told["progress_url"])
-        assert one["current_stage"] == "model_loading"
-        assert "signal 9" in one["error"]
-        assert one["next_try"]
-        _data(gateway, "POST", f"{told['progress_url']}/retry")
-        gateway.wait_for(
-            lambda: _data(gateway, "GET", told["progress_url"])["status"] == "completed", "the second try", 20
+    gateway.wait_for(failed, "the failure", 5)
+    return found
+
+
+def test_engines_that_are_killed_come_back_by_themselves(shelf: Path, tmp_path: Path) -> None:
+    """An engine killed in the middle of a stream and one killed while it loads run again some ten seconds later."""
+    with _start(tmp_path, shelf=shelf) as gateway:
+        deployed(gateway, SMALL)
+        (small,) = engines(gateway)
+        told = data(gateway, "POST", "/models/local/deploy", HERE)
+        gateway.wait_for(lambda: len(engines(gateway)) == 2, "a second engine", 20)
+        (large,) = {*engines(gateway)} - {small}
+        os.kill(large, signal.SIGKILL)
+        one = _failed_at(gateway, told["progress_url"])
+        assert (one["current_stage"], "signal 9" in one["error"], bool(one["next_try"])) == (
+            "model_loading",
+            True,
+            True,
         )
+        rest = _stream(gateway, "small", small)
+        killed = time.monotonic()
+        assert b"[DONE]" not in rest
+        assert b"upstream_cut" in rest
+        assert data(gateway, "GET", "/models/local/large")["status"] == "failed"
+        gateway.wait_for(lambda: serves(gateway, "small"), "the small model", FIRST_PAUSE + 10)
+        back = time.monotonic() - killed
+        gateway.wait_for(lambda: serves(gateway, "large"), "the large model", 10)
+        assert back >= FIRST_PAUSE - 1
+        _tell("seconds until an engine killed in a stream answered again", back)
+        assert len(engines(gateway)) == 2
+    assert no_engine(gateway) < 2

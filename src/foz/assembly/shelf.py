@@ -56,7 +56,7 @@ def shelf(settings: Settings, reach: Outside, clock: Clock) -> DiskShelf:
         built_in=built_in(),
     )
     folders = Folders(local.models or settings.data / FOLDER, others)
-    manners = Manners(margin=local.keep_free)
+    manners = Manners(stall=local.stall, margin=local.keep_free)
     return DiskShelf(folders, shops, reach, clock, {**seen, **_ways_out(settings)}, manners)
 
 

@@ -61,6 +61,12 @@ class Local(Section):
     folders: Annotated[Names, AfterValidator(_absolute)] = Field(
         default=(), description="Further folders whose files may be deployed where they lie, by their absolute paths."
     )
+    stall: Seconds = Field(
+        default=30.0,
+        gt=0,
+        description="How long a source of models may send nothing, or next to nothing, before it is asked again for "
+        "what is missing.",
+    )
     keep_free: Size = Field(
         default=2**30, description="Bytes of the disk that stay free when models are fetched or made."
     )

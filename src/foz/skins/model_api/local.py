@@ -204,7 +204,8 @@ def say_nodes(nodes: Sequence[Wire], request_id: str) -> Reply:
 def _shown(deployment: Deployment) -> bool:
     """Not while it comes for the first time: it is no model yet."""
     seen = deployment.seen
-    return seen.served or seen.status is DeploymentStatus.FAILED or deployment.wanted is not Wanted.RUNNING
+    comes = seen.status is DeploymentStatus.IN_PROGRESS and not seen.served and not seen.replicas
+    return not comes or deployment.wanted is not Wanted.RUNNING
 
 
 def status_of(deployment: Deployment) -> ModelStatus:
@@ -212,9 +213,10 @@ def status_of(deployment: Deployment) -> ModelStatus:
     seen = deployment.seen
     if deployment.wanted is not Wanted.RUNNING:
         return ModelStatus.UNLOADING
-    if seen.status is DeploymentStatus.COMPLETED and any(replica.healthy for replica in seen.replicas):
+    if any(replica.healthy for replica in seen.replicas):
         return ModelStatus.ACTIVE
-    return ModelStatus.UNHEALTHY if seen.served else ModelStatus.FAILED
+    never = seen.status is DeploymentStatus.FAILED and not seen.served
+    return ModelStatus.FAILED if never else ModelStatus.UNHEALTHY
 
 
 def _model(deployment: Deployment, did: Performance) -> Wire:
