@@ -61,7 +61,7 @@ def test_a_model_from_its_deployment_to_its_end(gateway: Served) -> None:
         (("deploy", "bad", "--source", "nope.gguf"), "There is no file 'nope.gguf'"),
         (("deploy", "bad", "--source", "../foz.db"), "a plain path under the folder of models was expected"),
         (("deploy", "bad", "--source", "small.gguf", "--set", "speed=1"), "unknown field `speed`"),
-        (("deploy", "bad", "--source", "small.gguf", "--set", "use_kv_cache=false"), "llama.cpp always keeps"),
+        (("deploy", "bad", "--source", "small.gguf", "--set", "use_kv_cache=false"), "engine always keeps"),
         (("unload", "nobody"), "There is no local model 'nobody'"),
     ],
 )

@@ -202,7 +202,7 @@ def test_a_log_is_streamed(gateway: Served) -> None:
         (
             {"model_type": "m", "source": "small.gguf", "deployment_config": {"use_kv_cache": False}},
             400,
-            "llama.cpp always keeps",
+            "engine always keeps",
         ),
         (
             {"model_type": "m", "source": "small.gguf", "deployment_config": {"tensor_parallel_size": 2}},

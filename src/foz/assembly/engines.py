@@ -1,37 +1,96 @@
-"""What `foz doctor` says of running models on this machine: which engine there is, and what it would have."""
+"""The engines that these settings know, and what `foz doctor` says of them: which can run here, and why not."""
+
+from collections.abc import Callable, Sequence
 
 from foz.canon.amount import size
+from foz.canon.deployment import Form
 from foz.config.checkup.finding import Finding, note, ok, warning
+from foz.config.engines import environment
 from foz.config.settings import Settings
+from foz.deploy.engines import Candidate, candidates, why_not
+from foz.net.clock import SystemClock
+from foz.net.origin import Endpoint, Origin
+from foz.ports.clock import Clock
+from foz.ports.devices import Device
+from foz.ports.engine import LLAMA_CPP, Engine
 from foz.ports.machine import Room
-from foz.runtime.llamacpp.engine import NAME, missing
+from foz.ports.upstream import Upstream
+from foz.ports.watch import Watch
+from foz.runtime.llamacpp.engine import LlamaCpp
 from foz.runtime.machine import ThisMachine
 from foz.runtime.shelf import hub
 from foz.telemetry.nvml import NvmlDevices
+from foz.testing.deploying import WordEngine
 
 TIGHT = 1 << 30
+TOPIC = "local models"
+CUDA = "https://xorbitsai.github.io/xllamacpp/whl/cu128"
+_RUNS = {Form.GGUF: "GGUF files", Form.SAFETENSORS: "safetensors"}
+Reach = Callable[[str, str], Upstream]
+
+
+def way_to(watch: Watch) -> Callable[[str, str], Origin]:
+    """How an engine of ours is reached, with its key."""
+
+    def reach(url: str, key: str) -> Origin:
+        return Origin(Endpoint(url, ((b"authorization", f"Bearer {key}".encode()),)), watch)
+
+    return reach
+
+
+def engines(settings: Settings, reach: Reach, clock: Clock) -> Sequence[Engine]:
+    """All of them, installed or not, the preferred first."""
+    if settings.test_mode:
+        return (WordEngine(),)
+    return (LlamaCpp(environment(), reach, clock),)
 
 
 def local(settings: Settings) -> list[Finding]:
-    """All of it."""
-    why = missing()
-    if why is not None:
-        told = f"{NAME} is not there: no model can be run on this machine"
-        return [note("local models", told, why)]
-    room = ThisMachine().look()
-    devices = NvmlDevices().look()
-    gpus = ", ".join(f"{one.name} with {size(one.free)} of {size(one.total)} free" for one in devices)
-    found = [ok("local models", f"{NAME} runs models here, on {gpus or room.processor}; {_memory(room)}")]
+    """What a check-up says of running models on this machine."""
+    there = {one.name: one for one in engines(settings, _unreached, SystemClock())}
+    room, devices = ThisMachine().look(), NvmlDevices().look()
+    found: list[Finding] = []
+    for one in candidates(there.values()):
+        found += _engine(one, there[one.name], room, devices)
+    able = any(why_not(one, len(devices)) is None for one in candidates(there.values()))
+    if not able:
+        return [note(TOPIC, "no model can be run on this machine", "install an engine, as said below"), *found]
     if not devices and room.free < TIGHT:
-        found = [warning("local models", f"{NAME} is there; {_memory(room)}", "free memory before models are deployed")]
+        found.append(warning(TOPIC, _memory(room), "free memory before models are deployed"))
     if hub.missing() is not None:
         todo = "pip install 'foz[local]' to fetch them from there"
-        found.append(note("local models", "models cannot be fetched from Hugging Face", todo))
+        found.append(note(TOPIC, "models cannot be fetched from Hugging Face", todo))
     threads = settings.local.threads or max(room.cores // 2, 1)
     if threads > room.cores:
         told = f"[local] threads is {threads}, and this process may use {room.cores} processors"
-        found.append(warning("local models", told, f"set it to {room.cores} or less: more of them wait for each other"))
+        found.append(warning(TOPIC, told, f"set it to {room.cores} or less: more of them wait for each other"))
     return found
+
+
+def _engine(one: Candidate, engine: Engine, room: Room, devices: Sequence[Device]) -> list[Finding]:
+    """How an engine stands here."""
+    topic = f"engine {one.name}"
+    why = why_not(one, len(devices))
+    if why is not None:
+        what, _, todo = why.partition(": ")
+        return [note(topic, f"not used: {what}", todo)]
+    usable = engine.usable(devices)
+    gpus = ", ".join(_gpu(device) for device in usable)
+    runs = " and ".join(_RUNS[form] for form in sorted(one.reads) if form in _RUNS) or "models"
+    found = [ok(topic, f"{one.name} runs {runs} here, on {gpus or room.processor}; {_memory(room)}")]
+    if devices and not usable and one.name == LLAMA_CPP:
+        todo = f"pip install xllamacpp --force-reinstall --index-url {CUDA}"
+        found.append(warning(topic, f"built for processors: {devices[0].name} is not used", todo))
+    return found
+
+
+def _gpu(device: Device) -> str:
+    busy = "" if device.load is None else f", {device.load} % busy"
+    return f"{device.name} with {size(device.free)} of {size(device.total)} free{busy}"
+
+
+def _unreached(url: str, key: str) -> Upstream:
+    raise AssertionError(f"a check-up starts no engine: {url} {len(key)}")
 
 
 def _memory(room: Room) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from msgspec import Struct
 
 from foz.assembly.duty import tried
+from foz.assembly.engines import engines, way_to
 from foz.assembly.shelf import built_in, outside, shelf, sweep
 from foz.canon.deployment import TINY, Replica, Wish
 from foz.canon.model import Model, Patience
@@ -20,14 +21,13 @@ from foz.canon.principal import LOCAL_ADMIN
 from foz.canon.request import Operation
 from foz.config.deployed import asked, deployed, settled
 from foz.config.directory import alone
-from foz.config.engines import environment
 from foz.config.settings import Settings
 from foz.deploy.controller import Controller, Policy, World
 from foz.deploy.fit import Manner
 from foz.deploy.intake import Intake, Known
 from foz.deploy.source import BUILT_IN
 from foz.dialects.openai.speech import speech
-from foz.net.origin import Endpoint, Origin
+from foz.net.origin import Origin
 from foz.ports.clock import Clock
 from foz.ports.codec import Speech
 from foz.ports.deployments import Deployments
@@ -38,11 +38,11 @@ from foz.ports.machine import Machine
 from foz.ports.sites import OneSite, Site
 from foz.ports.watch import Watch
 from foz.ports.weights import Shelf
-from foz.runtime.llamacpp.engine import LlamaCpp
+from foz.runtime.llamacpp.engine import missing
 from foz.runtime.machine import ThisMachine
 from foz.runtime.ownership import Ownership
 from foz.telemetry.nvml import NvmlDevices
-from foz.testing.deploying import AnyShelf, WordEngine
+from foz.testing.deploying import AnyShelf
 
 log = logging.getLogger("foz.local")
 
@@ -57,6 +57,7 @@ class Means(Struct, frozen=True):
     shelf: Shelf
     machine: Machine
     devices: Devices
+    engines: Mapping[str, Engine]
     close: Callable[[], Awaitable[None]]
 
 
@@ -64,12 +65,13 @@ def means(settings: Settings, watch: Watch, clock: Clock) -> Means:
     """Of these settings, in the running loop."""
     reach = outside(settings, watch)
     made = AnyShelf() if settings.test_mode else shelf(settings, reach, clock)
-    return Means(made, ThisMachine(), NvmlDevices(), reach.close)
+    there = {one.name: one for one in engines(settings, way_to(watch), clock)}
+    return Means(made, ThisMachine(), NvmlDevices(), there, reach.close)
 
 
 def intake(settings: Settings, store: Deployments, clock: Clock, new: Callable[[], bytes], with_: Means) -> Intake:
     """What people may ask of deployments, through whichever door."""
-    known = Known(with_.devices, with_.machine, settings.local.node, any_node=settings.test_mode)
+    known = Known(with_.devices, with_.machine, with_.engines, settings.local.node, any_node=settings.test_mode)
     return Intake(store, with_.shelf, clock, new, known)
 
 
@@ -99,7 +101,7 @@ class Local:
         self._ownership = Ownership(settings.data)
         self._controller: Controller | None = None
         self._means = means(settings, watch, clock)
-        self._engine: Engine = WordEngine() if settings.test_mode else LlamaCpp(environment(), self._reach, self._clock)
+        self._reach = way_to(watch)
         self.models: Sequence[Model] = ()
         self.settled = asyncio.Event()
         """Set once what comes with Foz runs, or will not: whoever tells what there is may wait for it a while."""
@@ -146,9 +148,6 @@ class Local:
     def _origin(self, replica: Replica) -> Origin:
         return self._reach(replica.url + _API, replica.key)
 
-    def _reach(self, url: str, key: str) -> Origin:
-        return Origin(Endpoint(url, ((b"authorization", f"Bearer {key}".encode()),)), self._watch)
-
     async def own(self, new: Callable[[], bytes]) -> None:
         """Runs the engines, from when the lock is ours; until cancelled."""
         while not await asyncio.to_thread(self._ownership.take):
@@ -167,11 +166,11 @@ class Local:
         """Whether what comes with Foz is to run."""
         settings = self._settings
         wanted = settings.local.tiny and not settings.test_mode and alone(settings) and TINY in built_in()
-        return wanted and self._engine.missing() is None
+        return wanted and missing() is None
 
     def _world(self) -> World:
         means = self._means
-        here = Site(means.shelf, self._engine, means.machine, means.devices)
+        here = Site(means.shelf, means.engines, means.machine, means.devices)
         sites = OneSite(self._settings.local.node, here, any_node=self._settings.test_mode)
         return World(self._store, sites, self._clock)
 

@@ -29,6 +29,18 @@ class Quantization(StrEnum):
     INT4 = "int4"
 
 
+class Form(StrEnum):
+    """As what the weights of a model are there; each engine reads some."""
+
+    GGUF = "gguf"
+    SAFETENSORS = "safetensors"
+    """A folder as its makers published it."""
+    OLLAMA = "ollama"
+    """With an Ollama server that we do not run."""
+    OPENAI = "openai"
+    """With a server of OpenAI's dialect that we do not run."""
+
+
 class Stage(StrEnum):
     """A step on the way from a wish to a model that answers."""
 
@@ -108,6 +120,8 @@ class Wish(Struct, frozen=True):
     nodes: tuple[str, ...] = ()
     """Names of nodes, one replica on each; empty is wherever it fits."""
     options: Options = Options()
+    engine: str = ""
+    """Which engine is to run it, by its name; empty is whichever can."""
 
 
 class Weights(Struct, frozen=True):
@@ -127,6 +141,7 @@ class Weights(Struct, frozen=True):
     vocabulary: int = 0
     title: str | None = None
     version: str | None = None
+    form: Form = Form.GGUF
 
 
 class Report(Struct, frozen=True):
@@ -162,6 +177,10 @@ class Replica(Struct, frozen=True):
     slots: int = 1
     context: int = 0
     """Tokens of each slot."""
+    provider: str = ""
+    """The provider that is asked in its stead, where it is a model with a server that we do not run."""
+    model: str = ""
+    """What that provider calls it."""
 
 
 class Seen(Struct, frozen=True):

@@ -16,9 +16,14 @@ _KEPT = frozenset(
         "VIRTUAL_ENV",
     }
 )
-_DEVICES = ("CUDA_", "GGML_", "HIP_", "NVIDIA_VISIBLE_", "ROCR_", "VK_", "ZE_")
+_DEVICES = ("CUDA_", "GGML_", "HIP_", "NCCL_", "NVIDIA_VISIBLE_", "ROCR_", "TORCH", "VK_", "VLLM_", "ZE_")
+_SECRET = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
 
 def environment() -> dict[str, str]:
     """Of this process."""
-    return {name: value for name, value in process_environment().items() if name in _KEPT or name.startswith(_DEVICES)}
+    return {
+        name: value
+        for name, value in process_environment().items()
+        if name in _KEPT or (name.startswith(_DEVICES) and not name.endswith(_SECRET))
+    }

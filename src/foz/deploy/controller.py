@@ -17,16 +17,18 @@ from contextlib import asynccontextmanager
 from msgspec import Struct, structs
 
 from foz.canon.amount import size
-from foz.canon.deployment import HERE, Deployment, Level, Replica, Seen, Stage, Wanted, Weights
+from foz.canon.deployment import HERE, Deployment, Level, Seen, Stage, Wanted, Weights
 from foz.canon.fault import CallerFault, Down, Fault, Garbled, Refused
-from foz.deploy import stages
+from foz.deploy import engines, stages
 from foz.deploy.decide import Doing, Step, decide
-from foz.deploy.fit import Manner, load, refuse, takes
+from foz.deploy.fit import Manner, refuse
 from foz.deploy.fit import told as told_sum
 from foz.deploy.hand import Hand, Held
+from foz.deploy.plan import SERVED, needs, plan
+from foz.deploy.replicas import differs, free, hardware, replica_of
 from foz.ports.clock import Clock
 from foz.ports.deployments import Deployments
-from foz.ports.engine import Load, Process
+from foz.ports.engine import Engine, Process
 from foz.ports.sites import Site, Sites
 from foz.ports.weights import Told
 
@@ -217,14 +219,18 @@ class Controller:
         site = self._site(hand)
         shelf, wish = site.shelf, deployment.wish
         async with self._stage(hand, Stage.PREPARATION):
-            refuse(wish.options, len(await asyncio.to_thread(site.devices.look)))
+            gpus = len(await asyncio.to_thread(site.devices.look))
+            among = engines.candidates(site.engines.values())
+            refuse(wish.options, gpus)
+            engines.check(wish.engine, engines.form_of(wish.source), among, gpus)
             found = await shelf.find(shelf.check(wish))
         async with self._stage(hand, Stage.DOWNLOADING) as told:
             await shelf.fetch(found, told)
         async with self._stage(hand, Stage.INITIALIZATION) as told:
             weights = await shelf.make(found, told)
+            engine = engines.choose(wish.engine, weights.form, among, gpus)
         async with self._loading[hand.node]:
-            await self._load(hand, site, deployment, weights)
+            await self._load(hand, site, deployment, weights, site.engines[engine])
 
     def _site(self, hand: Hand) -> Site:
         site = self._world.sites.site(hand.node)
@@ -237,7 +243,7 @@ class Controller:
             await self._say(hand, Level.INFO, "部署已取消 (cancelled)")
             hand.task.cancel()
 
-    async def _load(self, hand: Hand, site: Site, deployment: Deployment, weights: Weights) -> None:
+    async def _load(self, hand: Hand, site: Site, deployment: Deployment, weights: Weights, engine: Engine) -> None:
         """The last two stages. Whatever comes in between, no process stays that nobody knows."""
         world = self._world
         process: Process | None = None
@@ -245,16 +251,19 @@ class Controller:
             async with self._stage(hand, Stage.LOADING) as told:
                 devices = await asyncio.to_thread(site.devices.look)
                 room = await asyncio.to_thread(site.machine.look)
-                plan = load(deployment.wish, weights, room, devices, self._policy.manner)
-                needs = takes(weights, plan.slots, plan.context)
-                await self._say(hand, Level.INFO, f"needs {told_sum(needs)}; {size(room.free)} of memory are free")
-                process = await site.engine.start(plan)
+                usable = await asyncio.to_thread(engine.usable, devices)
+                refuse(deployment.wish.options, len(usable))
+                load = plan(engine.name, deployment.wish, weights, room, usable, self._policy.manner)
+                if weights.form not in SERVED:
+                    wants = told_sum(needs(engine.name, load))
+                    await self._say(hand, Level.INFO, f"{engine.name} needs {wants}; {free(load, room, usable)}")
+                process = await engine.start(load)
                 await process.ready(told, self._policy.stall)
             async with self._stage(hand, Stage.REGISTRATION):
                 await process.probe(self._policy.stall)
                 now = world.clock.now()
-                name = devices[0].name if plan.layers_on_gpu and devices else room.processor
-                replica = _replica(process, plan, now, hand.node, name, site.engine.name)
+                name = hardware(load, room, usable) if weights.form not in SERVED else None
+                replica = replica_of(process, load, now, hand.node, name, engine.name)
                 hand.see(structs.replace(hand.seen, replicas=(replica,), weights=weights))
                 await self._write(hand.held)
                 await world.clock.sleep(self._policy.published)
@@ -320,7 +329,7 @@ class Controller:
                 await process.stop(self._policy.grace)
         elif hand.seen.failures and self._world.clock.now() - hand.served_from > stages.SETTLED:
             hand.see(structs.replace(hand.seen, failures=0))
-        if _differs(replica, hand.seen.replicas[0]):
+        if differs(replica, hand.seen.replicas[0]):
             hand.see(structs.replace(hand.seen, replicas=(replica,)))
 
     async def _bury(self, hand: Hand) -> None:
@@ -436,24 +445,3 @@ def _steady(one: Seen, other: Seen) -> bool:
     """Whether only bytes have moved since it was last written."""
     same = (one.status, one.replicas, one.gone) == (other.status, other.replicas, other.gone)
     return same and all(a.state is b.state for a, b in zip(one.stages, other.stages, strict=True))
-
-
-def _replica(process: Process, plan: Load, at: int, node: str, hardware: str, engine: str) -> Replica:
-    return Replica(
-        node=node,
-        url=process.url,
-        key=process.key,
-        pid=process.pid,
-        loaded_at=at,
-        memory=process.memory(),
-        hardware=hardware,
-        engine=engine,
-        slots=plan.slots,
-        context=plan.context,
-    )
-
-
-def _differs(one: Replica, other: Replica) -> bool:
-    """Whether it is worth writing: its memory differs in more than a hundredth."""
-    a, b = one.memory or 0, other.memory or 0
-    return one.healthy != other.healthy or abs(a - b) * 100 > max(a, b)

@@ -2,7 +2,8 @@
 How a model is to be loaded, and whether it fits: the sum is made before anything is loaded, and shown.
 
 What an engine takes is its weights, keys and values for every token of every slot's context, and room to work in: its
-program, and scores of the whole vocabulary for a batch of tokens. On a GPU weights and context are the GPU's.
+program, and scores of the whole vocabulary for a batch of tokens. On a GPU weights and context are the GPU's; of
+several, each has a part of the weights, by what it has free, and llama.cpp keeps the context on the first of them.
 """
 
 from collections.abc import Sequence
@@ -51,8 +52,8 @@ def refuse(options: Options, gpus: int) -> None:
     """Raises Unsupported for what this engine cannot be told, by the field's name and with the reason."""
     if not options.use_kv_cache:
         raise Unsupported(
-            "use_kv_cache: false is not possible: llama.cpp always keeps the keys and values of the tokens before. "
-            "Leave it out or say true.",
+            "use_kv_cache: false is not possible: an engine always keeps the keys and values "
+            "of the tokens before. Leave it out or say true.",
             field="deployment_config.use_kv_cache",
         )
     if options.tensor_parallel_size > max(gpus, 1):
@@ -62,18 +63,25 @@ def refuse(options: Options, gpus: int) -> None:
             "model is split over GPUs only. Say 1.",
             field="deployment_config.tensor_parallel_size",
         )
-    if options.tensor_parallel_size > 1:
-        raise Unsupported(
-            f"tensor_parallel_size: {options.tensor_parallel_size} is not possible yet: a deployment runs on one GPU.",
-            field="deployment_config.tensor_parallel_size",
-        )
+
+
+def context_of(wish: Wish, weights: Weights, manner: Manner) -> int:
+    """Tokens of one request and its answer."""
+    return wish.options.context or min(weights.context or manner.context, manner.context)
+
+
+def roomiest(devices: Sequence[Device], count: int) -> list[Device]:
+    """So many GPUs, those with the most room first."""
+    return sorted(devices, key=lambda device: (-device.free, device.index))[:count]
 
 
 def load(wish: Wish, weights: Weights, room: Room, devices: Sequence[Device], manner: Manner) -> Load:
-    """How it is to be loaded. Raises NoCapacity, with the sum, where it does not fit."""
+    """How llama.cpp is to load it. Raises NoCapacity, with the sum, where it does not fit."""
     options = wish.options
-    context = options.context or min(weights.context or manner.context, manner.context)
+    context = context_of(wish, weights, manner)
     needs = takes(weights, options.max_batch_size, context)
+    chosen = roomiest(devices, options.tensor_parallel_size)
+    split = _split(needs, chosen)
     plan = Load(
         model_id=wish.model_id,
         weights=weights,
@@ -81,7 +89,9 @@ def load(wish: Wish, weights: Weights, room: Room, devices: Sequence[Device], ma
         context=context,
         threads=manner.threads or max(room.cores // 2, 1),
         flash=options.use_flash_attention,
-        layers_on_gpu=_layers(needs, weights, devices, offload=options.cpu_offload),
+        layers_on_gpu=_layers(needs, weights, split, offload=options.cpu_offload),
+        gpus=tuple(device.index for device in chosen),
+        split=tuple(room / (sum(split) or 1) for room in split) if len(split) > 1 else (),
     )
     if plan.layers_on_gpu < ALL_LAYERS:
         _judge(needs, room.free, f"{size(room.free)} of this machine's {size(room.total)} are free", plan)
@@ -97,19 +107,30 @@ def takes(weights: Weights, slots: int, context: int) -> Sum:
     )
 
 
-def _layers(needs: Sum, weights: Weights, devices: Sequence[Device], *, offload: bool) -> int:
-    """Layers that go onto the GPU with the most room."""
-    if not devices:
+def _split(needs: Sum, devices: Sequence[Device]) -> list[int]:
+    """The room for weights on each GPU; the first of several has the context and all work, too."""
+    if len(devices) < 2:  # noqa: PLR2004 - nothing is shared by one
+        return [device.free for device in devices]
+    first, *rest = devices
+    return [max(first.free - needs.cache - needs.work, 0), *(max(device.free - needs.work, 0) for device in rest)]
+
+
+def _layers(needs: Sum, weights: Weights, rooms: Sequence[int], *, offload: bool) -> int:
+    """Layers that go onto the GPUs."""
+    if not rooms:
         return 0
-    free = max(device.free for device in devices)
-    if needs.total <= free:
+    free = sum(rooms)
+    wants = needs.total if len(rooms) == 1 else needs.weights
+    if wants <= free:
         return ALL_LAYERS
     if not offload or not weights.layers:
+        where = "a GPU" if len(rooms) == 1 else f"{len(rooms)} GPUs"
         raise NoCapacity(
-            f"The model does not fit onto a GPU: {told(needs)}, and {size(free)} are free. "
+            f"The model does not fit onto {where}: {told(needs)}, and {size(free)} are free"
+            f"{'' if len(rooms) == 1 else ' for the weights'}. "
             "Say cpu_offload: true to keep a part of it in main memory, or take a smaller one."
         )
-    return weights.layers * free // needs.total
+    return weights.layers * free // wants
 
 
 def _judge(needs: Sum, free: int, has: str, plan: Load) -> None:

@@ -7,18 +7,19 @@ finds it. Administrators deploy and unload.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 from msgspec import Struct, structs
 
 from foz.canon.deployment import Deployment, DeploymentStatus, Line, Wanted, Wish
 from foz.canon.fault import BadRequest, Forbidden, NotFound
 from foz.canon.principal import Principal, Role
-from foz.deploy import stages
+from foz.deploy import engines, stages
 from foz.deploy.fit import FEWEST_TOKENS, MOST_SLOTS, refuse
 from foz.ports.clock import Clock
 from foz.ports.deployments import Deployments
 from foz.ports.devices import Device, Devices
+from foz.ports.engine import Engine
 from foz.ports.machine import Machine, Room
 from foz.ports.weights import Shelf
 
@@ -38,6 +39,7 @@ class Known(Struct, frozen=True):
 
     devices: Devices
     machine: Machine
+    engines: Mapping[str, Engine]
     node: str
     """The name of this machine."""
     any_node: bool = False
@@ -81,12 +83,17 @@ class Intake:
         wish = named(wish)
         self._placed(wish)
         _bounded(wish)
-        refuse(wish.options, len(await asyncio.to_thread(self._known.devices.look)))
+        gpus = len(await asyncio.to_thread(self._known.devices.look))
+        refuse(wish.options, gpus)
         wish = self._shelf.check(wish)
+        engines.check(wish.engine, engines.form_of(wish.source), self._among(), gpus)
         id = f"deploy-{self._new().hex()[-12:]}"
         return stages.stands(
             await self._store.add(Deployment(id, self._clock.now(), wish, principal.id, principal.project or ""))
         )
+
+    def _among(self) -> Sequence[engines.Candidate]:
+        return engines.candidates(self._known.engines.values())
 
     def _placed(self, wish: Wish) -> None:
         for node in () if self._known.any_node else wish.nodes:

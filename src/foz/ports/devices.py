@@ -12,6 +12,10 @@ class Device(Struct, frozen=True):
     name: str
     total: int
     free: int
+    index: int = 0
+    """Its place on the bus, among all of this machine."""
+    load: int | None = None
+    """How busy it was just now, in percent, where it tells."""
 
 
 class Devices(Protocol):

@@ -10,7 +10,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from foz.canon.deployment import Weights
+from foz.canon.deployment import Form, Quantization, Weights
+from foz.ports.devices import Device
+
+LLAMA_CPP, VLLM, OLLAMA, OPENAI = "llama.cpp", "vllm", "ollama", "openai"
+"""The engines that there are; the last two are servers that we do not run."""
 
 
 class Load(Struct, frozen=True):
@@ -26,15 +30,28 @@ class Load(Struct, frozen=True):
     flash: bool | None = None
     layers_on_gpu: int = 0
     """The rest stays in main memory."""
+    gpus: tuple[int, ...] = ()
+    """Which GPUs it may see, by their index; the first has the most room."""
+    split: tuple[float, ...] = ()
+    """How the weights are shared among them, where they are several."""
+    share: float = 0.0
+    """Of each GPU's memory it may take so much, where the engine wants to know."""
+    spill: int = 0
+    """Bytes of the weights, for each GPU, that stay in main memory, where the engine counts in bytes."""
+    quantize: Quantization | None = None
+    """What is made of the weights while they are loaded."""
 
 
 class Process(Protocol):
     """A running engine."""
 
     url: str
-    """Where its API begins, without a slash at the end; `/v1/...` is under it."""
+    """Where its API begins, without a slash at the end; `/v1/...` is under it. Empty for what we do not run."""
     key: str
     pid: int
+    provider: str
+    """Who is asked in its stead, and by which name of the model; empty for what we run."""
+    model: str
 
     async def ready(self, told: Callable[[int, int | None], None], patience: float) -> None:
         """
@@ -75,9 +92,15 @@ class Engine(Protocol):
     """A kind of program."""
 
     name: str
+    reads: frozenset[Form]
+    on_gpus_only: bool
 
     def missing(self) -> str | None:
         """Why it cannot be used on this machine, and what to do about it; None where it can."""
+        ...
+
+    def usable(self, devices: Sequence[Device]) -> Sequence[Device]:
+        """Of the GPUs of this machine, those that it can use as it is installed. May block for a moment."""
         ...
 
     async def start(self, load: Load) -> Process:

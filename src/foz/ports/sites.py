@@ -4,7 +4,7 @@ machine that we are on these act here, on a node of a cluster they act there. Wh
 answer is Down.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -19,7 +19,8 @@ class Site(Struct, frozen=True):
     """What one machine has to run models with."""
 
     shelf: Shelf
-    engine: Engine
+    engines: Mapping[str, Engine]
+    """By their names, the preferred first."""
     machine: Machine
     devices: Devices
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from foz.canon.deployment import Deployment, Level, Line, Seen, Wanted, Weights, Wish
+from foz.canon.deployment import Deployment, Form, Level, Line, Seen, Wanted, Weights, Wish
 from foz.canon.fault import BadRequest, Conflict, Down, Fault, NotFound, Timeout
 from foz.ports.devices import Device
 from foz.ports.engine import Load
@@ -75,6 +75,7 @@ class WordProcess:
         self.pid = pid
         self.url = f"http://127.0.0.1:{pid}"
         self.key = f"key-{pid}"
+        self.provider = self.model = ""
         self.deaf = False
         self.running = 0
         self.stopped = False
@@ -132,6 +133,8 @@ class WordEngine:
     """Implements `ports.engine.Engine`."""
 
     name = "word"
+    reads = frozenset(Form)
+    on_gpus_only = False
 
     def __init__(self) -> None:
         self.started: list[WordProcess] = []
@@ -142,6 +145,10 @@ class WordEngine:
     def missing(self) -> str | None:
         """It is there."""
         return None
+
+    def usable(self, devices: Sequence[Device]) -> Sequence[Device]:
+        """All."""
+        return devices
 
     async def start(self, load: Load) -> WordProcess:
         """Another one."""

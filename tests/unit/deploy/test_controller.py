@@ -29,7 +29,7 @@ class House:
         self.engine = WordEngine()
         self.machine = Imagined()
         self.clock = LoopClock()
-        self.site = Site(self.shelf, self.engine, self.machine, NoDevices())
+        self.site = Site(self.shelf, {self.engine.name: self.engine}, self.machine, NoDevices())
         world = World(self.store, OneSite(policy.node, self.site), self.clock)
         self.controller = Controller(world, policy)
 
@@ -92,7 +92,7 @@ def test_a_wish_becomes_a_replica(tmp_path: Path) -> None:
             "开始初始化模型",
             "模型初始化完成",
             "开始加载模型",
-            "needs",
+            "word",
             "模型加载完成",
             "开始注册服务",
             "服务注册完成",

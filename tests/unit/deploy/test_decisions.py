@@ -146,7 +146,8 @@ def test_a_gpu_has_all_layers_or_a_share() -> None:
     [
         (Options(use_kv_cache=False), 0, "use_kv_cache"),
         (Options(tensor_parallel_size=2), 0, "tensor_parallel_size"),
-        (Options(tensor_parallel_size=2), 4, "tensor_parallel_size"),
+        (Options(tensor_parallel_size=2), 1, "tensor_parallel_size"),
+        (Options(tensor_parallel_size=5), 4, "tensor_parallel_size"),
     ],
 )
 def test_what_the_engine_cannot_is_refused_by_name(options: Options, gpus: int, field: str) -> None:

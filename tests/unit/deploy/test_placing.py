@@ -48,7 +48,7 @@ class Town:
         self.controller = Controller(World(self.store, self.sites, LoopClock()), QUICK)
 
     def back(self, node: str) -> None:
-        self.sites.there[node] = Site(self.shelves[node], self.engines[node], Imagined(), NoDevices())
+        self.sites.there[node] = Site(self.shelves[node], {"word": self.engines[node]}, Imagined(), NoDevices())
 
     async def until(self, is_so: Callable[[Seen], bool]) -> Seen:
         async with asyncio.timeout(5):

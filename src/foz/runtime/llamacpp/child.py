@@ -18,15 +18,20 @@ from urllib.parse import urlsplit
 import msgspec
 import xllamacpp
 
-from foz.runtime.llamacpp.orders import LOADING, READY, Order
+from foz.runtime.llamacpp.orders import GPUS, LOADING, READY, Order
 
 _PR_SET_PDEATHSIG = 1
+_TYPE = xllamacpp.ggml_backend_dev_type
+_GPUS = (_TYPE.GGML_BACKEND_DEVICE_TYPE_GPU, _TYPE.GGML_BACKEND_DEVICE_TYPE_IGPU)
 WARNINGS = 2
 """Of llama.cpp's levels: a line for each request would cost time, and nobody reads it."""
 
 
 def main() -> None:
     """Serves until it is told to stop."""
+    if sys.argv[1:] == [GPUS]:
+        print(sum(one["type"] in _GPUS for one in xllamacpp.get_device_info()))  # noqa: T201 - it is what was asked
+        return
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     _die_with(order.parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -68,6 +73,7 @@ def _load(order: Order) -> xllamacpp.Server:
     params.cache_idle_slots = False
     params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
     params.n_gpu_layers = order.layers_on_gpu
+    _share(params, order)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = order.threads
     flash = xllamacpp.llama_flash_attn_type
     params.flash_attn_type = {
@@ -77,6 +83,17 @@ def _load(order: Order) -> xllamacpp.Server:
     }[order.flash]
     print(LOADING, flush=True)  # noqa: T201 - as above
     return xllamacpp.Server(params)
+
+
+def _share(params: xllamacpp.CommonParams, order: Order) -> None:
+    """One GPU has all; several share each matrix by its rows, and the first has the context."""
+    if not order.layers_on_gpu:
+        return
+    modes = xllamacpp.llama_split_mode
+    params.main_gpu = 0
+    params.split_mode = modes.LLAMA_SPLIT_MODE_ROW if order.split else modes.LLAMA_SPLIT_MODE_NONE
+    if order.split:
+        params.tensor_split = [*order.split, *[0.0] * (len(params.tensor_split) - len(order.split))]
 
 
 if __name__ == "__main__":

@@ -11,36 +11,38 @@ import asyncio
 import os
 import re
 import secrets
+import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 
-from foz.canon.fault import Bug, Cut, Down, Garbled, Timeout
+from foz.canon.deployment import Form
+from foz.canon.fault import Bug, Cut, Down, Timeout
 from foz.canon.model import Patience
 from foz.ports.clock import Clock
-from foz.ports.engine import Load
+from foz.ports.devices import Device
+from foz.ports.engine import LLAMA_CPP, Load
 from foz.ports.upstream import Upstream
-from foz.runtime.llamacpp.orders import LOADING, READY, Order
+from foz.runtime.llamacpp.orders import GPUS, LOADING, READY, Order
+from foz.runtime.pulse import Pulse
+from foz.runtime.saying import TAIL, lines
 from foz.wire.http import Call, Reply
 
-NAME = "llama.cpp"
+NAME = LLAMA_CPP
+LOOK_PATIENCE = 20.0
+"""Seconds for the first look at what its build can use."""
 LOOK_SECONDS = 0.05
 """How often a load is looked at."""
-TAIL = 200
-"""Lines of standard error that are kept."""
-_LONGEST_LINE = 2_000
 _MOST = 1024 * 1024
-_OK = 200
 _PROBE = b'{"prompt":"a","max_tokens":1,"cache_prompt":false}'
-_JSON = ((b"content-type", b"application/json"),)
-_FIGURE = re.compile(rb"^llamacpp:(\w+) ([0-9.e+]+)$", re.MULTILINE)
-_WORK = (b"prompt_tokens_total", b"tokens_predicted_total", b"n_decode_total")
+_WORK = (b"llamacpp:prompt_tokens_total", b"llamacpp:tokens_predicted_total", b"llamacpp:n_decode_total")
+_WAITS = (b"llamacpp:requests_processing", b"llamacpp:requests_deferred")
 
 Reach = Callable[[str, str], Upstream]
 """Makes a way to a URL, with a key."""
@@ -53,19 +55,48 @@ def missing() -> str | None:
     return None
 
 
+def built_for_gpus(environment: Mapping[str, str]) -> bool:
+    """Whether the build that is installed finds a GPU; a process of its own looks, for that loads native code."""
+    try:
+        ran = subprocess.run(  # noqa: S603 - our own program
+            (sys.executable, "-m", "foz.runtime.llamacpp.child", GPUS),
+            env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, timeout=LOOK_PATIENCE, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    said = ran.stdout.strip()
+    return ran.returncode == 0 and said.isdigit() and int(said) > 0
+
+
+def only(gpus: Sequence[int]) -> dict[str, str]:
+    """Which GPUs a process sees, counted as the driver counts them."""
+    if not gpus:
+        return {}
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
+
+
 class LlamaCpp:
     """Implements `ports.engine.Engine`. `environment` is all that a process sees."""
 
     name = NAME
+    reads = frozenset({Form.GGUF})
+    on_gpus_only = False
 
     def __init__(self, environment: Mapping[str, str], reach: Reach, clock: Clock) -> None:
         self._environment = {**environment, "GOMP_SPINCOUNT": "0"}  # spinning threads starve all others
         self._reach = reach
         self._clock = clock
+        self._on_gpus: bool | None = None
 
     def missing(self) -> str | None:
         """Why it cannot be used."""
         return missing()
+
+    def usable(self, devices: Sequence[Device]) -> Sequence[Device]:
+        """All, where it is built for GPUs."""
+        if devices and self._on_gpus is None:
+            self._on_gpus = built_for_gpus(self._environment)
+        return devices if self._on_gpus else ()
 
     async def start(self, load: Load) -> "LlamaProcess":
         """Starts a process that loads."""
@@ -85,6 +116,7 @@ class LlamaCpp:
             threads=load.threads,
             flash=load.flash,
             layers_on_gpu=load.layers_on_gpu,
+            split=load.split,
         )
         try:
             process = await asyncio.create_subprocess_exec(
@@ -94,7 +126,7 @@ class LlamaCpp:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=self._environment,
+                env={**self._environment, **only(load.gpus)},
                 start_new_session=True,  # Ctrl-C is its owner's
             )
         except OSError as error:
@@ -111,6 +143,7 @@ class LlamaProcess:
         self.url = ""
         self.key = order.key
         self.pid = process.pid
+        self.provider = self.model = ""
         self._process = process
         self._order = order
         self._size = size
@@ -120,7 +153,7 @@ class LlamaProcess:
         self._said: deque[str] = deque(maxlen=TAIL)
         self._loading = False
         self._listens = asyncio.Event()
-        self._worked: tuple[float, ...] = ()
+        self._pulse = Pulse(NAME, self._ask, _PROBE, _WORK, _WAITS)
         self._hearing = asyncio.ensure_future(self._hear())
 
     # -- its load ----------------------------------------------------------
@@ -159,7 +192,7 @@ class LlamaProcess:
         await asyncio.gather(self._hear_words(), self._hear_errors())
 
     async def _hear_words(self) -> None:
-        async for line in _lines(self._process.stdout):
+        async for line in lines(self._process.stdout):
             word, _, port = line.partition(" ")
             if word == LOADING:
                 self._loading = True
@@ -168,39 +201,18 @@ class LlamaProcess:
                 self._listens.set()
 
     async def _hear_errors(self) -> None:
-        async for line in _lines(self._process.stderr):
+        async for line in lines(self._process.stderr):
             self._said.append(line.replace(self.key, "***"))
 
     # -- its life ----------------------------------------------------------
 
     async def probe(self, patience: float) -> None:
         """That it works."""
-        if await self._goes_on():
-            return
-        try:
-            reply = await self._ask(Call("POST", "/v1/completions", headers=_JSON, body=_PROBE), patience)
-        except Timeout:
-            if await self._goes_on():
-                return
-            raise
-        if reply.status != _OK:
-            raise Garbled(f"{NAME} answers a probe with status {reply.status}: {reply.body[:200]!r}")
+        await self._pulse.feel(patience)
 
     async def busy(self) -> int:
         """Requests that run or wait there now."""
-        said = await self._figures()
-        return round(said.get(b"requests_processing", 0) + said.get(b"requests_deferred", 0))
-
-    async def _goes_on(self) -> bool:
-        """Whether its counters have moved since they were last looked at."""
-        said = await self._figures()
-        now = tuple(said.get(name, 0.0) for name in _WORK)
-        worked, self._worked = self._worked, now
-        return bool(worked) and now != worked
-
-    async def _figures(self) -> dict[bytes, float]:
-        reply = await self._ask(Call("GET", "/metrics"), 5.0)
-        return {name: float(figure) for name, figure in _FIGURE.findall(reply.body)}
+        return await self._pulse.busy()
 
     async def _ask(self, call: Call, patience: float) -> Reply:
         if self._upstream is None or self._process.returncode is not None:
@@ -255,18 +267,6 @@ class LlamaProcess:
         """What it complained of, or its last words."""
         bad = [line for line in self._said if " E " in line or "rror" in line] or list(self._said)
         return f"It said: {' / '.join(line.strip() for line in bad[-3:])}" if bad else "It said nothing."
-
-
-async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
-    """Lines as they come; of one that does not end, its beginning."""
-    rest = b""
-    while stream is not None and (piece := await stream.read(65_536)):
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            yield line[:_LONGEST_LINE].decode("utf-8", "replace").rstrip()
-        rest = rest[:_LONGEST_LINE]
-    if rest:
-        yield rest.decode("utf-8", "replace").rstrip()
 
 
 def _read_by(pid: int) -> int | None:

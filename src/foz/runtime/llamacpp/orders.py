@@ -3,6 +3,8 @@
 from msgspec import Struct
 
 LOADING, READY = "loading", "ready"
+GPUS = "gpus"
+"""As an argument: how many GPUs its build finds, and nothing else."""
 
 
 class Order(Struct, frozen=True):
@@ -19,3 +21,5 @@ class Order(Struct, frozen=True):
     threads: int
     flash: bool | None = None
     layers_on_gpu: int = 0
+    split: tuple[float, ...] = ()
+    """How the weights are shared among GPUs, where there are several."""

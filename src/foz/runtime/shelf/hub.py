@@ -13,7 +13,7 @@ from urllib.parse import quote
 from msgspec import Struct, structs
 from typing_extensions import override
 
-from foz.canon.deployment import Quantization
+from foz.canon.deployment import Form, Quantization
 from foz.canon.fault import Down, Fault, Garbled, NotFound, Refused, Timeout, Unsupported
 from foz.deploy import source as words
 from foz.deploy.choice import Chosen, choose
@@ -60,8 +60,10 @@ def missing() -> str | None:
     return None
 
 
-async def look(hub: Hub, place: OnHub, wanted: Quantization | None, environment: Mapping[str, str]) -> OnHand:
-    """The files that are wanted. Raises NotFound, Refused, Unsupported, Garbled, Down or Timeout."""
+async def look(
+    hub: Hub, place: OnHub, wanted: Quantization | None, environment: Mapping[str, str], form: Form | None = None
+) -> OnHand:
+    """The files that are wanted, of this form. Raises NotFound, Refused, Unsupported, Garbled, Down or Timeout."""
     why = missing()
     if why is not None:
         raise Unsupported(f"Repositories of Hugging Face cannot be read here: {why}.", field="source")
@@ -72,7 +74,8 @@ async def look(hub: Hub, place: OnHub, wanted: Quantization | None, environment:
     if not _COMMIT.fullmatch(listed.commit) or len(listed.files) > MOST_FILES:
         raise Garbled(f"{where} does not say at which commit it is, or has more than {MOST_FILES} files")
     files = [_addressed(file, hub, place.repo, listed.commit) for file in listed.files if _is_plain(file)]
-    if place.file is None and not any(file.name.endswith(".gguf") for file in files):
+    gguf = form is not Form.SAFETENSORS and any(file.name.endswith(".gguf") for file in files)
+    if place.file is None and not gguf:
         return OnHand(listed.commit, Chosen(_safetensors(files, where, wanted)), safetensors=True)
     return OnHand(listed.commit, choose(files, wanted, place.file, where))
 
@@ -134,9 +137,10 @@ def _safetensors(files: list[File], where: str, wanted: Quantization | None) -> 
     weights = [file for file in files if file.name.endswith(".safetensors") and "/" not in file.name]
     if not weights or not any(file.name == "config.json" for file in files):
         raise NotFound(f"{where} has no GGUF file with a model, and no safetensors with a config.json.")
-    if wanted not in {None, Quantization.FP16}:
+    if wanted is Quantization.INT8:
         raise Unsupported(
-            f"{where} has safetensors of 16 bits only, which are not {wanted}: name a repository with GGUF files.",
+            f"{where} has safetensors, of which no {wanted} can be made: name a repository with GGUF files, or one "
+            "whose safetensors are so and leave quantization out.",
             field="quantization",
         )
     return tuple([file for file in files if _BESIDE.fullmatch(file.name)] + weights)

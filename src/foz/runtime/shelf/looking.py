@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from foz.canon.deployment import Weights
+from foz.canon.deployment import Form, Weights
 from foz.canon.fault import Garbled
 from foz.wire import gguf, safetensors
 
@@ -19,6 +19,25 @@ CONFIG = "config.json"
 MOST_CONFIG = 4 * 2**20
 HALF = 2
 """Bytes of a key or a value, as engines keep them."""
+
+
+class _Scheme(Struct, frozen=True):
+    num_bits: int | None = None
+    type: str = ""
+
+
+class _Group(Struct, frozen=True):
+    weights: _Scheme | None = None
+
+
+class _Quantized(Struct, frozen=True):
+    """How it was made of fewer bits, in the words of those who do that."""
+
+    quant_method: str = ""
+    bits: int | None = None
+    load_in_4bit: bool = False
+    load_in_8bit: bool = False
+    config_groups: dict[str, _Group] = {}
 
 
 class _Config(Struct, frozen=True):
@@ -32,6 +51,7 @@ class _Config(Struct, frozen=True):
     hidden_size: int | None = None
     head_dim: int | None = None
     vocab_size: int | None = None
+    quantization_config: "_Quantized | None" = None
 
 
 def header(path: Path) -> gguf.Header:
@@ -92,7 +112,7 @@ def published(folder: Path, names: Sequence[str], title: str | None = None, vers
         path=str(folder),
         size=size,
         architecture=config.model_type,
-        quantization=max(stored, key=stored.__getitem__),
+        quantization=_way(config.quantization_config) or max(stored, key=stored.__getitem__),
         parameters=parameters,
         context=config.max_position_embeddings,
         layers=config.num_hidden_layers or 0,
@@ -100,7 +120,21 @@ def published(folder: Path, names: Sequence[str], title: str | None = None, vers
         vocabulary=config.vocab_size or 0,
         title=title,
         version=version,
+        form=Form.SAFETENSORS,
     )
+
+
+def _way(said: _Quantized | None) -> str | None:
+    """How the weights are stored: `awq-int4`, or the method alone where it is not of whole bits; None for 16 bits."""
+    if said is None or not said.quant_method:
+        return None
+    method = "".join(char for char in said.quant_method[:40] if char.isalnum() or char in "-_")
+    schemes = [group.weights for group in said.config_groups.values() if group.weights is not None]
+    if any(scheme.type == "float" for scheme in schemes):
+        return f"{method}-fp{schemes[0].num_bits or 8}"
+    bits = said.bits or (4 if said.load_in_4bit else 8 if said.load_in_8bit else None)
+    bits = bits or next((scheme.num_bits for scheme in schemes), None)
+    return f"{method}-int{bits}" if bits else method
 
 
 def _config(path: Path) -> _Config:

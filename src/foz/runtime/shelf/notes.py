@@ -45,5 +45,6 @@ class Notes:
             note.unlink(missing_ok=True)
 
     def _path(self, wish: Wish) -> Path:
-        name = hashlib.sha256(f"{wish.source}\n{wish.quantization or ''}".encode()).hexdigest()
+        said = f"{wish.source}\n{wish.quantization or ''}" + (f"\n{wish.engine}" if wish.engine else "")
+        name = hashlib.sha256(said.encode()).hexdigest()
         return self._folder / f"{name[:32]}.json"

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
-from foz.canon.deployment import Quantization, Weights, Wish
+from foz.canon.deployment import Form, Quantization, Weights, Wish
 from foz.canon.fault import Garbled, NoCapacity, NotFound, Unsupported
 from foz.deploy import catalog
 from foz.deploy import source as words
 from foz.deploy.choice import MADE_FROM, WAYS, Chosen, as_wanted, way_of
 from foz.deploy.source import BuiltIn, OnDisk, OnHub, OnOllama
 from foz.ports.clock import Clock
+from foz.ports.engine import LLAMA_CPP, VLLM
 from foz.ports.weights import File, Found, Told
 from foz.runtime.shelf import eight, hub, looking, ollama, partial
 from foz.runtime.shelf.fetching import Fetcher, Manners, check_room
@@ -29,6 +30,7 @@ from foz.runtime.shelf.opening import Reach, Source
 from foz.runtime.shelf.threads import aside
 
 TOLD_SECONDS = 0.2
+_READS = {LLAMA_CPP: Form.GGUF, VLLM: Form.SAFETENSORS}
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -40,6 +42,8 @@ class Shops(Struct, frozen=True):
     named: Mapping[str, str] = {}
     """An operator's own sources by `type-size`, before the catalog."""
     built_in: Mapping[str, Path] = {}
+    prefers: Form = Form.GGUF
+    """As what a model is taken that is there in more than one form, where a wish names no engine."""
 
 
 class DiskShelf:
@@ -76,7 +80,12 @@ class DiskShelf:
         return structs.replace(wish, source=source)
 
     def _from_catalog(self, wish: Wish) -> str:
-        return words.HUB + catalog.find(wish.model_type, wish.model_size).repo
+        row = catalog.find(wish.model_type, wish.model_size)
+        return words.HUB + (row.original if self._form(wish) is Form.SAFETENSORS else row.repo)
+
+    def _form(self, wish: Wish) -> Form:
+        """What the engine that is wanted reads."""
+        return _READS.get(wish.engine, self._shops.prefers)
 
     async def find(self, wish: Wish) -> Found:
         """Which files a checked wish means."""
@@ -86,7 +95,7 @@ class DiskShelf:
             if any(file.url for file in found.files):
                 await aside(self._notes.write, wish, found)
         row = catalog.catalog().get((wish.model_type, wish.model_size))
-        if row is not None and wish.source == words.HUB + row.repo:
+        if row is not None and wish.source in {words.HUB + row.repo, words.HUB + row.original}:
             found = structs.replace(found, title=row.title, version=row.version)
         await aside(self._check_room, found)
         return found
@@ -114,7 +123,7 @@ class DiskShelf:
                 return Found(wish.source, (File(path.name, size),), wish.quantization, title=place.name)
 
     async def _on_hub(self, place: OnHub, wish: Wish) -> Found:
-        here = await hub.look(self._shops.hub, place, wish.quantization, self._environment)
+        here = await hub.look(self._shops.hub, place, wish.quantization, self._environment, self._form(wish))
         under = f"hf/{place.repo}/{here.commit[:12]}"
         files = tuple(structs.replace(file, name=f"{under}/{file.name}") for file in here.chosen.files)
         source = f"{words.HUB}{place.repo}@{here.commit}"
