@@ -29,11 +29,11 @@ _RUNS = {Form.GGUF: "GGUF files", Form.SAFETENSORS: "safetensors"}
 Reach = Callable[[str, str], Upstream]
 
 
-def way_to(watch: Watch) -> Callable[[str, str], Origin]:
+def way_to(watch: Watch, kind: type[Origin] = Origin) -> Callable[[str, str], Origin]:
     """How an engine of ours is reached, with its key."""
 
     def reach(url: str, key: str) -> Origin:
-        return Origin(Endpoint(url, ((b"authorization", f"Bearer {key}".encode()),)), watch)
+        return kind(Endpoint(url, ((b"authorization", f"Bearer {key}".encode()),)), watch)
 
     return reach
 

@@ -27,6 +27,8 @@ from foz.deploy.fit import Manner
 from foz.deploy.intake import Intake, Known
 from foz.deploy.source import BUILT_IN
 from foz.dialects.openai.speech import speech
+from foz.net.distant import Distant
+from foz.net.fleet import Fleet, Way
 from foz.net.origin import Origin
 from foz.ports.clock import Clock
 from foz.ports.codec import Speech
@@ -36,6 +38,7 @@ from foz.ports.engine import Engine
 from foz.ports.line import Line
 from foz.ports.machine import Machine
 from foz.ports.sites import OneSite, Site
+from foz.ports.upstream import Upstream
 from foz.ports.watch import Watch
 from foz.ports.weights import Shelf
 from foz.runtime.llamacpp.engine import missing
@@ -49,6 +52,8 @@ log = logging.getLogger("foz.local")
 LOOK_SECONDS = 0.2
 TAKE_SECONDS = 0.5
 _API = "/v1"
+Spot = tuple[str, str]
+"""Where a replica is reached, and its key: another start of it is another spot."""
 
 
 class Means(Struct, frozen=True):
@@ -97,7 +102,9 @@ class Local:
         self._speech: Mapping[Operation, Speech] = speech()
         self._began = clock.now()
         self._version = -1
-        self._ways: dict[str, tuple[Replica, Origin]] = {}
+        self._ways: dict[Spot, Way] = {}
+        self._asked: dict[str, frozenset[Spot]] = {}
+        self._upstreams: dict[str, Upstream] = {}
         self._ownership = Ownership(settings.data)
         self._controller: Controller | None = None
         self._means = means(settings, watch, clock)
@@ -111,7 +118,7 @@ class Local:
     @property
     def lines(self) -> Mapping[str, Line]:
         """How the replicas are reached, by the name of their target."""
-        return {name: Line(origin, self._speech) for name, (_, origin) in self._ways.items()}
+        return {name: Line(upstream, self._speech) for name, upstream in self._upstreams.items()}
 
     def intake(self, new: Callable[[], bytes]) -> Intake:
         """What callers may ask of them."""
@@ -128,25 +135,38 @@ class Local:
         if tiny and settled(tiny, self._began, self._clock.now()):
             self.settled.set()
         models = deployed(found, self._patience())
-        before = {name: replica for name, (replica, _) in self._ways.items()}
+        before = self._asked
         now = {} if self._settings.test_mode else asked(found)
-        if _same(before, now) and models == self.models:
+        spots = {name: frozenset(_spot(replica) for replica in replicas) for name, replicas in now.items()}
+        if spots == before and models == self.models:
             return
-        gone = [origin for name, (replica, origin) in self._ways.items() if not _is(now.get(name), replica)]
-        self._ways = {
-            name: self._ways[name] if _is(before.get(name), replica) else (replica, self._origin(replica))
-            for name, replica in now.items()
+        gone = self._lead(now)
+        self._asked, self.models = spots, models
+        self._changed([name for name, there in spots.items() if there - before.get(name, frozenset())])
+        await asyncio.gather(*(way.upstream.close() for way in gone))
+
+    def _lead(self, now: Mapping[str, Sequence[Replica]]) -> list[Way]:
+        """Each target to its replicas; the ways that lead nowhere any more."""
+        ways = {
+            _spot(replica): self._ways.get(_spot(replica)) or Way(self._origin(replica))
+            for replicas in now.values()
+            for replica in replicas
         }
-        self.models = models
-        self._changed([name for name, replica in now.items() if not _is(before.get(name), replica)])
-        await asyncio.gather(*(origin.close() for origin in gone))
+        gone = [way for spot, way in self._ways.items() if spot not in ways]
+        self._ways = ways
+        self._upstreams = {name: self._upstream([ways[_spot(one)] for one in them]) for name, them in now.items()}
+        return gone
+
+    def _upstream(self, ways: Sequence[Way]) -> Upstream:
+        return ways[0].upstream if len(ways) == 1 else Fleet(ways, self._clock.monotonic)
 
     def _patience(self) -> Patience:
         given = self._settings.timeouts
         return Patience(given.connect, given.first_byte, given.idle, given.total)
 
     def _origin(self, replica: Replica) -> Origin:
-        return self._reach(replica.url + _API, replica.key)
+        kind = Origin if replica.node == self._settings.local.node else Distant
+        return way_to(self._watch, kind)(replica.url + _API, replica.key)
 
     async def own(self, new: Callable[[], bytes]) -> None:
         """Runs the engines, from when the lock is ours; until cancelled."""
@@ -184,13 +204,8 @@ class Local:
             controller, self._controller = self._controller, None
             await tried("engines may not have been told to stop", lambda: controller.close(drain))
         self._ownership.close()
-        await asyncio.gather(self._means.close(), *(origin.close() for _, origin in self._ways.values()))
+        await asyncio.gather(self._means.close(), *(way.upstream.close() for way in self._ways.values()))
 
 
-def _is(one: Replica | None, other: Replica) -> bool:
-    """Whether they are one engine."""
-    return one is not None and (one.url, one.key) == (other.url, other.key)
-
-
-def _same(before: Mapping[str, Replica], now: Mapping[str, Replica]) -> bool:
-    return before.keys() == now.keys() and all(_is(before[name], replica) for name, replica in now.items())
+def _spot(replica: Replica) -> Spot:
+    return replica.url, replica.key

@@ -35,7 +35,7 @@ def _model(deployment: Deployment, patience: Patience) -> Model:
             known,
             operations=known.operations & _TALKS,
             lacks=known.lacks | _LACKS,
-            context=first.context if first else known.context,
+            context=min((one.context for one in healthy), default=known.context),
         ),
         rates=FREE,
         patience=patience,
@@ -80,12 +80,11 @@ def _settled(seen: Seen, began: int, now: int) -> bool:
     return any(replica.loaded_at >= began for replica in seen.replicas)
 
 
-def asked(deployments: Iterable[Deployment]) -> dict[str, Replica]:
-    """Which replica answers for each target that can be asked, by the target's name."""
-    return {
-        f"{HERE}/{one.wish.model_id}": replica
+def asked(deployments: Iterable[Deployment]) -> dict[str, tuple[Replica, ...]]:
+    """Which replicas answer for each target that can be asked, by the target's name."""
+    found = {
+        f"{HERE}/{one.wish.model_id}": tuple(replica for replica in one.seen.replicas if replica.healthy)
         for one in deployments
         if one.wanted is Wanted.RUNNING
-        for replica in one.seen.replicas
-        if replica.healthy
     }
+    return {name: replicas for name, replicas in found.items() if replicas}
