@@ -19,7 +19,7 @@ from foz.skins.model_api.local import read_deploy
 @click.option("--source", default="", help="Where it comes from: a path, hf:org/repo, ollama:name.")
 @click.option("--id", "model_id", default="", help="The name that callers use. Default: TYPE-SIZE.")
 @click.option("--quantization", type=click.Choice([one.value for one in Quantization]), help="Bits of its weights.")
-@click.option("--node", "nodes", multiple=True, help="The machine to run it on, by its name.")
+@click.option("--node", "nodes", multiple=True, help="A machine to run it on, by its name; one replica on each.")
 @click.option(
     "--set", "config_of", multiple=True, metavar="NAME=VALUE", help="A field of deployment_config: max_batch_size=8."
 )

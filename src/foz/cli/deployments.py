@@ -14,6 +14,7 @@ from foz.cli.local import Yard, on_deployments
 from foz.cli.settings import config_option, json_option
 from foz.cli.words import iso, moment, plain, shown
 from foz.deploy.stages import current, progress
+from foz.skins.model_api.local import is_whole
 
 
 class Card(Struct, frozen=True):
@@ -66,7 +67,7 @@ def command(every: bool, as_json: bool, config: Path | None) -> None:
 
 
 def _card(one: Deployment) -> Card:
-    replica = one.seen.replicas[0] if one.seen.replicas else None
+    replicas = one.seen.replicas
     return Card(
         id=one.id,
         model_id=one.wish.model_id,
@@ -74,9 +75,9 @@ def _card(one: Deployment) -> Card:
         wanted=one.wanted.value,
         stage=current(one.seen).value,
         progress=progress(one.seen),
-        healthy=replica is not None and replica.healthy,
-        node=replica.node if replica else None,
-        memory=replica.memory if replica else None,
+        healthy=is_whole(one),
+        node=", ".join(replica.node for replica in replicas) or None,
+        memory=sum(replica.memory or 0 for replica in replicas) or None,
         created=iso(one.at),
         error=one.seen.trouble,
     )

@@ -105,7 +105,9 @@ def told(deployment: Deployment) -> str:
     if seen.gone:
         return f"{name} is unloaded."
     if seen.status is DeploymentStatus.COMPLETED:
-        return f"{name} runs on this machine ({deployment.id})."
+        where = ", ".join(replica.node for replica in seen.replicas) if deployment.wish.nodes else "this machine"
+        lacks = f" But {plain(seen.trouble)}." if seen.trouble else ""
+        return f"{name} runs on {where or 'no node just now'} ({deployment.id}).{lacks}"
     if seen.status is DeploymentStatus.FAILED:
         return f"{name} could not be deployed ({deployment.id}): {plain(seen.trouble)}"
     stage = current(seen)

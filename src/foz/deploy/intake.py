@@ -18,9 +18,10 @@ from foz.deploy import engines, stages
 from foz.deploy.fit import FEWEST_TOKENS, MOST_SLOTS, refuse
 from foz.ports.clock import Clock
 from foz.ports.deployments import Deployments
-from foz.ports.devices import Device, Devices
+from foz.ports.devices import Devices
 from foz.ports.engine import Engine
-from foz.ports.machine import Machine, Room
+from foz.ports.machine import Machine
+from foz.ports.sites import Node
 from foz.ports.weights import Shelf
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -44,14 +45,10 @@ class Known(Struct, frozen=True):
     """The name of this machine."""
     any_node: bool = False
     """Whether a deployment may name whatever node (in test mode)."""
-
-
-class Node(Struct, frozen=True):
-    """A machine that models can be deployed on."""
-
-    name: str
-    room: Room
-    devices: Sequence[Device]
+    others: Callable[[], Sequence[Node]] = tuple
+    """The nodes of the cluster, as they were last seen. May block for a moment."""
+    advice: str = ""
+    """What to do where a node is not known."""
 
 
 class Intake:
@@ -67,10 +64,12 @@ class Intake:
     async def nodes(self) -> Sequence[Node]:
         """The nodes, as they are now."""
         known = self._known
-        room, devices = await asyncio.gather(
-            asyncio.to_thread(known.machine.look), asyncio.to_thread(known.devices.look)
+        room, devices, others = await asyncio.gather(
+            asyncio.to_thread(known.machine.look),
+            asyncio.to_thread(known.devices.look),
+            asyncio.to_thread(known.others),
         )
-        return (Node(known.node, room, devices),)
+        return (Node(known.node, room, devices), *(node for node in others if node.name != known.node))
 
     @property
     def here(self) -> str:
@@ -81,12 +80,11 @@ class Intake:
         """The deployment of this wish: a new one, or the one that is there. Raises what is wrong with it."""
         _administers(principal, "deploy models")
         wish = named(wish)
-        self._placed(wish)
         _bounded(wish)
-        gpus = len(await asyncio.to_thread(self._known.devices.look))
-        refuse(wish.options, gpus)
+        here = await self._placed(wish)
         wish = self._shelf.check(wish)
-        engines.check(wish.engine, engines.form_of(wish.source), self._among(), gpus)
+        if here is not None:
+            engines.check(wish.engine, engines.form_of(wish.source), self._among(), here)
         id = f"deploy-{self._new().hex()[-12:]}"
         return stages.stands(
             await self._store.add(Deployment(id, self._clock.now(), wish, principal.id, principal.project or ""))
@@ -95,12 +93,27 @@ class Intake:
     def _among(self) -> Sequence[engines.Candidate]:
         return engines.candidates(self._known.engines.values())
 
-    def _placed(self, wish: Wish) -> None:
-        for node in () if self._known.any_node else wish.nodes:
-            if node != self._known.node:
+    async def _placed(self, wish: Wish) -> int | None:
+        """
+        That each of its nodes is known and can be told what it asks for. How many GPUs this machine has, where it is
+        one of them.
+        """
+        known = self._known
+        if known.any_node or not wish.nodes:
+            gpus = len(await asyncio.to_thread(known.devices.look))
+            refuse(wish.options, gpus)
+            return gpus
+        there = {node.name: node for node in await self.nodes()}
+        for name in wish.nodes:
+            node = there.get(name)
+            if node is None:
+                names = ", ".join(sorted(there))
                 raise BadRequest(
-                    f"There is no node {node[:80]!r}. Known nodes: {self._known.node}.", field="target_nodes"
+                    f"There is no node {name[:80]!r}. Known nodes: {names}.{known.advice}", field="target_nodes"
                 )
+            if node.room is not None:
+                refuse(wish.options, len(node.devices))
+        return len(there[known.node].devices) if known.node in wish.nodes else None
 
     async def _found(self, id: str) -> Deployment | None:
         found = await self._store.find(id)

@@ -17,6 +17,7 @@ from foz.canon.deployment import (
     ModelStatus,
     Options,
     Quantization,
+    Replica,
     Report,
     Stage,
     StageState,
@@ -32,6 +33,7 @@ from foz.wire.http import Reply
 
 Wire = dict[str, object]
 _QUANTIZATIONS = {"F16": "fp16", "BF16": "fp16", "Q8_0": "int8"}
+SEVERAL = 2
 _INT4 = ("Q4_", "IQ4_", "MXFP4")
 
 
@@ -223,7 +225,6 @@ def _model(deployment: Deployment, did: Performance) -> Wire:
     wish, seen = deployment.wish, deployment.seen
     replica = seen.replicas[0] if seen.replicas else None
     weights = seen.weights
-    healthy = replica is not None and replica.healthy
     return {
         "id": wish.model_id,
         "name": (weights.title if weights else None) or wish.model_id,
@@ -232,12 +233,13 @@ def _model(deployment: Deployment, did: Performance) -> Wire:
         "deployment": {
             "node_id": replica.node if replica else (wish.nodes[0] if wish.nodes else None),
             "hardware": replica.hardware if replica else None,
-            "memory_usage": size(replica.memory) if replica and replica.memory is not None else None,
+            "memory_usage": _memory(seen.replicas),
             "quantization": quantization(weights.quantization) if weights else wish.quantization,
             "loaded_at": moment(replica.loaded_at) if replica else None,
-            "health": "healthy" if healthy else "unhealthy",
+            "health": _health(is_whole(deployment)),
             "deployment_id": deployment.id,
             "engine": replica.engine if replica else None,
+            **_replicas(deployment),
         },
         "performance": {
             "tokens_per_second": _rounded(did.tokens_per_second, 1),
@@ -247,6 +249,40 @@ def _model(deployment: Deployment, did: Performance) -> Wire:
             "p95_latency_ms": _rounded(did.p95),
             "first_token_ms": _rounded(did.first_token),
         },
+    }
+
+
+def is_whole(deployment: Deployment) -> bool:
+    """Whether every engine that it should have answers."""
+    well = {replica.node for replica in deployment.seen.replicas if replica.healthy}
+    return bool(well) and well.issuperset(deployment.wish.nodes)
+
+
+def _health(well: bool) -> str:
+    return "healthy" if well else "unhealthy"
+
+
+def _memory(replicas: Sequence[Replica]) -> str | None:
+    """Of all of them."""
+    known = [replica.memory for replica in replicas if replica.memory is not None]
+    return size(sum(known)) if known else None
+
+
+def _replicas(deployment: Deployment) -> Wire:
+    """Each of several nodes, also those where nothing runs just now."""
+    if len(deployment.wish.nodes) < SEVERAL:
+        return {}
+    there = {replica.node: replica for replica in deployment.seen.replicas}
+    return {"replicas": [_placement(node, there.get(node)) for node in deployment.wish.nodes]}
+
+
+def _placement(node: str, replica: Replica | None) -> Wire:
+    return {
+        "node_id": node,
+        "health": _health(replica is not None and replica.healthy),
+        "hardware": replica.hardware if replica else None,
+        "memory_usage": _memory((replica,)) if replica else None,
+        "loaded_at": moment(replica.loaded_at) if replica else None,
     }
 
 

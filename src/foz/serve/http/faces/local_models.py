@@ -16,10 +16,11 @@ from foz.canon.amount import size
 from foz.canon.deployment import Deployment, Line
 from foz.canon.fault import BadRequest
 from foz.deploy import stages
-from foz.deploy.intake import Intake, Node
+from foz.deploy.intake import Intake
 from foz.gateway.services import Services
 from foz.ledger.report import Filter
 from foz.ports.clock import Clock
+from foz.ports.sites import Node
 from foz.ports.skin import JSON
 from foz.serve.http.desk import Desk, request_id, response, told, who
 from foz.serve.http.faces.files import heard
@@ -187,15 +188,17 @@ def _add_models(made: APIRouter, desk: Desk, intake: Intake) -> None:
 
 
 def _node(node: Node) -> dict[str, object]:
-    return {
+    room = node.room
+    said: dict[str, object] = {
         "node_id": node.name,
-        "status": "healthy",
-        "hardware": [device.name for device in node.devices] or [node.room.processor],
-        "cores": node.room.cores,
-        "memory_total": size(node.room.total),
-        "memory_free": size(node.room.free),
+        "status": "healthy" if node.trouble is None else "unhealthy",
+        "hardware": [device.name for device in node.devices] or ([room.processor] if room else []),
+        "cores": room.cores if room else None,
+        "memory_total": size(room.total) if room else None,
+        "memory_free": size(room.free) if room else None,
         "gpu_memory_free": [size(device.free) for device in node.devices],
     }
+    return said if node.trouble is None else {**said, "error": node.trouble}
 
 
 def performance_of(desk: Desk, model: str) -> Performance:
