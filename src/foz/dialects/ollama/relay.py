@@ -16,7 +16,7 @@ from foz.canon.fault import Cut, Fault, Garbled
 from foz.canon.request import Ask
 from foz.canon.usage import Usage
 from foz.dialects.ollama import schema
-from foz.dialects.ollama.answer import arguments_of, usage_of
+from foz.dialects.ollama.answer import NULL, arguments_of, usage_of
 from foz.dialects.ollama.client import CHAT, EMBED, GENERATE
 from foz.dialects.ollama.faults import NO_ERROR, fault_in_stream
 from foz.dialects.ollama.frames import BROKEN, call, garbled
@@ -140,7 +140,7 @@ class WordsRelay:
     def retarget(self, body: bytes, ask: Ask, model: str) -> Call:
         """The caller's body with the upstream's model name."""
         bag = schema.BAG.decode(body)
-        path = CHAT if "messages" in bag else GENERATE
+        path = CHAT if _says(bag, "messages") else GENERATE
         return call(path, _named(bag, model), stream=ask.stream)
 
     def whole(self, reply: Reply, ask: Ask) -> tuple[bytes, Tally]:
@@ -164,7 +164,7 @@ class EmbedRelay:
     def retarget(self, body: bytes, ask: Ask, model: str) -> Call:
         """The caller's body with the upstream's model name."""
         bag = schema.BAG.decode(body)
-        return call(EMBED if "input" in bag else OLDER, _named(bag, model), stream=ask.stream)
+        return call(EMBED if _says(bag, "input") else OLDER, _named(bag, model), stream=ask.stream)
 
     def whole(self, reply: Reply, ask: Ask) -> tuple[bytes, Tally]:
         """The caller's body of a whole 2xx answer, and what it tells."""
@@ -186,6 +186,11 @@ class EmbedRelay:
     def stream(self, ask: Ask) -> RelayStream:
         """There is none."""
         raise TypeError(f"embeddings do not stream: {ask.model}")
+
+
+def _says(bag: schema.Bag, field: str) -> bool:
+    """Whether it is there: null is as good as nothing."""
+    return bytes(bag.get(field, NULL)) != NULL
 
 
 def _named(bag: schema.Bag, model: str) -> bytes:
