@@ -57,3 +57,17 @@ def test_a_body_of_many_things_is_read_soon(kind: str) -> None:
     server.decode_request(body)
 
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("between", [None, "document"])
+def test_what_is_nested_is_not_told_longer_than_it_was_written(between: str | None) -> None:
+    """A result in a result, or in a document of one, is shown as it is written: no quotes are doubled at each level."""
+    block: dict[str, Any] = {"type": "text", "text": "x"}
+    for _ in range(12):
+        block = {"type": "tool_result", "tool_use_id": "t", "content": [block]}
+        if between is not None:
+            block = {"type": between, "source": {"type": "content", "content": [block]}}
+    messages = [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [block]}]}]
+    body = msgspec.json.encode({"model": "m", "max_tokens": 9, "messages": messages})
+
+    assert len(msgspec.json.encode(MessagesServer().decode_request(body))) < 4 * len(body)

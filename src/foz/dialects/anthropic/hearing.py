@@ -39,6 +39,10 @@ _PLAIN = {
 """What of a block canon has words for."""
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict"})
 _CUSTOM = (None, "custom")
+_PAGES = frozenset({"text", "image"})
+"""What a document may hold."""
+_RESULTS = _PAGES | {"document"}
+"""What a result may hold. Whatever holds more is not told as text of text of text: that doubles at each level."""
 
 
 # Blocks.
@@ -61,7 +65,7 @@ def _document(block: schema.DocumentBlock, at: str) -> list[Part]:
         case schema.Words(data=text) | schema.Within(content=str(text)):
             return [Text(f"{block.title}\n\n{text}" if block.title else text)]
         case schema.Within(content=list(blocks)):
-            inner = [part for place, raw in enumerate(blocks) for part in hear_block(raw, f"{at}.{place}")]
+            inner = [part for place, raw in enumerate(blocks) for part in _within(raw, f"{at}.{place}", _PAGES)]
             return [Text(block.title), *inner] if block.title else inner
         case schema.Encoded() | schema.Link() | schema.Uploaded() as source:
             return [_media("document", source, block.title)]
@@ -74,16 +78,24 @@ def _result(raw: Raw, at: str) -> ToolResult:
     if block.content is None or isinstance(block.content, str):
         parts: tuple[Text | Media, ...] = (Text(block.content),) if block.content else ()
     else:
-        inner = [hear_block(one, f"{at}.content.{place}") for place, one in enumerate(block.content)]
+        inner = [_within(one, f"{at}.content.{place}", _RESULTS) for place, one in enumerate(block.content)]
         parts = tuple(_shown(part) for one in inner for part in one)
     return ToolResult(block.tool_use_id, parts, failed=bool(block.is_error))
+
+
+def _within(raw: Raw, at: str, kinds: frozenset[str]) -> list[Part]:
+    """A block in another one; what may not be there is kept as it is written, and nothing in it is looked at."""
+    kind = decode(schema.KIND, raw, at).type
+    return hear_block(raw, at) if kind is None or kind in kinds else [Opaque(DIALECT, Raw(bytes(raw)))]
 
 
 def _shown(part: Part) -> Text | Media:
     """What a result may hold: a block of a kind that canon does not know is shown as it is written."""
     if isinstance(part, Text | Media):
         return part
-    return Text(bytes(part.raw).decode() if isinstance(part, Opaque) else json.encode(part).decode())
+    if isinstance(part, Opaque):
+        return Text(bytes(part.raw).decode())
+    raise TypeError(f"a {type(part).__name__} within a result")
 
 
 def hear_block(raw: Raw, at: str) -> list[Part]:
@@ -127,7 +139,7 @@ def _more(raw: Raw) -> bool:
     if kind != "tool_result" or content is None or not bytes(content).startswith(b"["):
         return False
     inner = msgspec.json.decode(content, type=list[Raw])
-    return any(schema.KIND.decode(one).type not in {"text", "image", "document"} or _more(one) for one in inner)
+    return any(schema.KIND.decode(one).type not in _RESULTS or _more(one) for one in inner)
 
 
 # Messages.
