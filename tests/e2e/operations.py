@@ -25,23 +25,26 @@ HOUSE = FACES[0].skin.name
 """In whose words the house itself speaks."""
 OWN = [("GET", path) for path in ("/", "/health", "/ready", "/metrics", "/docs", "/redoc", "/openapi.json")]
 """The house's own paths, of no skin."""
-REFUSED = ("/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete")
-"""Paths that refuse whatever is good."""
-UNLISTED = {"/", "/docs", "/redoc", "/openapi.json", *REFUSED}
+REFUSED = {"/api/push", "/api/copy"}
+"""Paths that refuse what is good: nothing is pushed, and no model of a provider is copied."""
+UNLISTED = {"/", "/docs", "/redoc", "/openapi.json", "/api/push"}
 """Those that the reference does not list: pages, itself, and what is refused."""
 BODIES: dict[str, object] = {
     "/genai/{agent}/session": {"channel": "web-app", "cuid": "user-12345"},
     "/api/show": {"model": "delta"},
     "/v1/messages/count_tokens": {"model": "delta", "messages": [{"role": "user", "content": "Where do rivers end?"}]},
     "/models/local/deploy": {"model_type": "deepseek-v3", "model_size": "7b", "quantization": "int8"},
-    **{path: {"model": "delta"} for path in REFUSED},
+    "/api/pull": {"model": "delta"},
+    "/api/push": {"model": "delta"},
+    "/api/copy": {"source": "delta", "destination": "other"},
+    "/api/create": {"model": "other", "from": "delta"},
 }
 """Good bodies of paths on the control plane that take JSON."""
 FORMS = {path: {"file": "words"} for path in ("/v1/files", "/genai/{model}/v1/files")}
 """Good forms of those that take forms only."""
 BODILESS = {"/v1/responses/{id}/cancel", "/models/local/deployments/{deployment_id}/retry"}
 """They take no body at all."""
-UNCOUNTED = {"/models/local/deploy", "/v1/messages/count_tokens"}
+UNCOUNTED = {"/models/local/deploy", "/v1/messages/count_tokens", "/api/pull", "/api/create"}
 """They write nothing into the ledger, and read no words for it."""
 MAY_BE_BARE = {"/genai/{agent}/session"}
 """A body may be left out."""

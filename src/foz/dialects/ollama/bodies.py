@@ -130,11 +130,42 @@ class ModelBody(Struct, frozen=True, kw_only=True):
     verbose: bool | None = None
 
 
+class PullBody(Struct, frozen=True, kw_only=True):
+    """A model to have here. Without `stream` it is told in lines how that goes."""
+
+    model: str | None = None
+    name: str | None = None
+    stream: bool | None = None
+
+
+class CopyBody(Struct, frozen=True, kw_only=True):
+    """A model to have under one more name."""
+
+    source: Name
+    destination: Name
+
+
+class CreateBody(Struct, frozen=True, kw_only=True):
+    """A model to make of another. What else Ollama takes is not looked at here."""
+
+    model: str | None = None
+    name: str | None = None
+    origin: Annotated[str | None, Meta(description="The model that it is made of.")] = msgspec.field(
+        name="from", default=None
+    )
+    parameters: Bag | None = None
+    quantize: str | None = None
+    stream: bool | None = None
+
+
 CHAT = msgspec.json.Decoder(ChatBody)
 GENERATE = msgspec.json.Decoder(GenerateBody)
 EMBED = msgspec.json.Decoder(EmbedBody)
 EMBEDDINGS = msgspec.json.Decoder(EmbeddingsBody)
 MODEL = msgspec.json.Decoder(ModelBody)
+PULL = msgspec.json.Decoder(PullBody)
+COPY = msgspec.json.Decoder(CopyBody)
+CREATE = msgspec.json.Decoder(CreateBody)
 ANY = msgspec.json.Decoder(Bag)
 
 

@@ -9,7 +9,16 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from foz.dialects.ollama.bodies import ChatBody, EmbedBody, EmbeddingsBody, GenerateBody
+from foz.dialects.ollama.bodies import (
+    ChatBody,
+    CopyBody,
+    CreateBody,
+    EmbedBody,
+    EmbeddingsBody,
+    GenerateBody,
+    ModelBody,
+    PullBody,
+)
 
 
 class Took(Struct, kw_only=True):
@@ -121,7 +130,6 @@ class Error(Struct):
 def schemas() -> dict[str, object]:
     """By name."""
     answers = (Chatted, Generated, Embedded, Embedding, Tags, Error)
-    _, found = msgspec.json.schema_components(
-        (ChatBody, GenerateBody, EmbedBody, EmbeddingsBody, *answers), ref_template="#/components/schemas/{name}"
-    )
+    asked = (ChatBody, GenerateBody, EmbedBody, EmbeddingsBody, ModelBody, PullBody, CopyBody, CreateBody)
+    _, found = msgspec.json.schema_components((*asked, *answers), ref_template="#/components/schemas/{name}")
     return dict(found)

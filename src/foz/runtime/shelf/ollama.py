@@ -69,10 +69,7 @@ async def look(ollama: Ollama, place: OnOllama, wanted: Quantization | None, rea
     """
     where = f"{words.OLLAMA}{place.namespace}/{place.name}:{place.tag}"
     here = await aside(_here, ollama, place)
-    if here is None:
-        manifest = _decoded(await _get(ollama, _path(place, "manifests", place.tag), reach, _ACCEPT), where)
-    else:
-        manifest = _decoded(here, where)
+    manifest = _decoded(await _manifest(ollama, place, where, reach) if here is None else here, where)
     layer = _model(manifest, where)
     sha256 = _hex(layer.digest, where)
     lies = blob(ollama, sha256) if here is not None else None
@@ -84,6 +81,14 @@ async def look(ollama: Ollama, place: OnOllama, wanted: Quantization | None, rea
     if config.model_format != "gguf":
         raise Unsupported(f"{where} is stored as {config.model_format[:40]!r}, not as GGUF: no engine here reads it.")
     return as_wanted(Chosen((file,), way=way_of(f"-{config.file_type}.gguf")), wanted, where)
+
+
+async def _manifest(ollama: Ollama, place: OnOllama, where: str, reach: Reach) -> bytes:
+    """Of the registry."""
+    try:
+        return await _get(ollama, _path(place, "manifests", place.tag), reach, _ACCEPT)
+    except NotFound as fault:
+        raise NotFound(f"There is no model {where} in the registry: {fault.message}") from fault
 
 
 def _here(ollama: Ollama, place: OnOllama) -> bytes | None:

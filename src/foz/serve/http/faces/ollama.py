@@ -2,9 +2,10 @@
 What Ollama's API has beside inference: one model shown, what is loaded, the version, and the life of models.
 
 Loaded is what this gateway runs itself: what other targets have loaded nobody tells. The life of models (pull, create,
-copy, push, delete) is that of deployments, which are asked for elsewhere (`POST /models/local/deploy`): here it is
-refused, in one place (`_add_life`), where it can map to them.
+copy, delete) is that of deployments (`ollama_life.py`); nothing is pushed.
 """
+
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from foz.ports.headers import attribution_of
 from foz.ports.skin import WHOLE
 from foz.serve.http.desk import Desk, response, told, who
 from foz.serve.http.faces.files import heard
+from foz.serve.http.faces.ollama_life import Life
 from foz.serve.http.guard import check_body
 from foz.skins.ollama import examples
 from foz.skins.ollama.cards import say_loaded, say_model
@@ -25,31 +27,22 @@ from foz.wire.http import Reply
 
 VERSION = "0.12.6"
 """The version of Ollama whose API this is: its programs ask for it before they use what came with one."""
-_NAMED = {
-    "requestBody": {
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "required": ["model"], "properties": {"model": {"type": "string"}}},
-                "example": examples.NAMED,
-            }
-        }
-    }
-}
-LIVES = (
-    ("POST", "/api/pull", "pull"),
-    ("POST", "/api/push", "push"),
-    ("POST", "/api/create", "create"),
-    ("POST", "/api/copy", "copy"),
-    ("DELETE", "/api/delete", "delete"),
-)
+
+
+def _asked(schema: str, example: object, answer: object) -> dict[str, Any]:
+    """What the reference says of an endpoint that takes such a body."""
+    body = {"schema": {"$ref": f"#/components/schemas/{NAME}.{schema}"}, "example": example}
+    said = told(answer)
+    return {**said, "openapi_extra": {**said["openapi_extra"], "requestBody": {"content": {"application/json": body}}}}
 
 
 def router(desk: Desk) -> APIRouter:
     """Everything beside inference."""
     made = APIRouter(tags=[NAME])
     _add_looks(made, desk)
-    for method, path, verb in LIVES:
-        _add_life(made, method, path, verb)
+    if desk.deployments is not None:
+        _add_life(made, Life(desk, desk.deployments))
+    _add_push(made)
     return made
 
 
@@ -62,10 +55,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _add_looks(made: APIRouter, desk: Desk) -> None:
-    telling = told(examples.SHOWN)
-    telling["openapi_extra"] = {**telling["openapi_extra"], **_NAMED}
-
-    @made.post("/api/show", summary="Show a model", **telling)
+    @made.post("/api/show", summary="Show a model", **_asked("ModelBody", examples.NAMED, examples.SHOWN))
     async def show(request: Request) -> Response:
         """What is known of it. Its template and its files are its target's affair."""
         asked = bodies.decode(bodies.MODEL, await _body(request))
@@ -87,13 +77,36 @@ def _add_looks(made: APIRouter, desk: Desk) -> None:
         return response(Reply(200, WHOLE, json.encode({"version": VERSION})))
 
 
-def _add_life(made: APIRouter, method: str, path: str, verb: str) -> None:
-    async def refuse(request: Request) -> Response:
-        bodies.decode(bodies.ANY, await _body(request))
-        raise Unsupported(
-            f"Foz does not {verb} models for Ollama's programs: GET /api/tags lists those that there are, and an "
-            "administrator deploys others (POST /models/local/deploy, with a source such as ollama:llama3.2)",
-            field="model",
-        )
+def _add_life(made: APIRouter, life: Life) -> None:
+    @made.post("/api/pull", summary="Deploy a model", **_asked("PullBody", examples.PULL, examples.PULLED))
+    async def pull(request: Request) -> Response:
+        """
+        Of Ollama's registry, under the name that is pulled, on this machine; told in lines until it answers. Whoever
+        leaves does not stop it. What can be named already is there.
+        """
+        return await life.pull(request, await _body(request))
 
-    made.add_api_route(path, refuse, methods=[method], name=verb, include_in_schema=False)
+    @made.delete("/api/delete", summary="Unload a model", **_asked("ModelBody", examples.NAMED, None))
+    async def delete(request: Request) -> Response:
+        """Requests that run on it end first. Its file is removed, where Foz has fetched or made it."""
+        return await life.delete(request, await _body(request))
+
+    @made.post("/api/copy", summary="Deploy a model under one more name", **_asked("CopyBody", examples.COPY, None))
+    async def copy(request: Request) -> Response:
+        """It takes its memory once more: it is an engine of its own, of the same file."""
+        return await life.copy(request, await _body(request))
+
+    @made.post(
+        "/api/create", summary="Deploy a model otherwise", **_asked("CreateBody", examples.CREATE, examples.DONE)
+    )
+    async def create(request: Request) -> Response:
+        """From another one, with another context (`num_ctx`) or in 8 bits (`quantize`); all else is refused by name."""
+        return await life.create(request, await _body(request))
+
+
+def _add_push(made: APIRouter) -> None:
+    async def push(request: Request) -> Response:
+        bodies.decode(bodies.ANY, await _body(request))
+        raise Unsupported("Foz pushes no models: it sends no files to anybody", field="model")
+
+    made.add_api_route("/api/push", push, methods=["POST"], include_in_schema=False)
