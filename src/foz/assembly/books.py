@@ -40,11 +40,13 @@ _UNNOTED = "when keys were last used is not noted for now"
 
 
 class Books:
-    """Made in the loop that uses it. Raises StoreError where the data directory cannot be used."""
+    """
+    Made in the loop that uses it; `linger` is its writer's. Raises StoreError where the data directory cannot be used.
+    """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, linger: float = 0.0) -> None:
         kept = settings.ledger
-        self._disk = Disk(settings.data, kept.durability, kept.busy_timeout)
+        self._disk = Disk(settings.data, kept.durability, kept.busy_timeout, linger=linger)
         self._clock = clock
         self.ledger = self._disk.ledger
         self.keys = _keys(settings, clock, self._disk)

@@ -71,6 +71,8 @@ def work(settings: Settings, reread: Reread, assignment: Assignment) -> None:
     """One worker of several."""
     _be_deaf()
     check_tls(settings)
+    if assignment.grpc:
+        _be_patient()
     lifeline = socket.socket(fileno=assignment.lifeline)
     sockets = tuple(socket.socket(fileno=number) for number in assignment.sockets)
 
@@ -104,6 +106,17 @@ def labour(settings: Settings, reread: Reread, lanes: Mapping[Placement, int]) -
 def _be_deaf() -> None:
     """Settings are being read just now: to be told to do so anew must not end the process (see signal(7))."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _be_patient() -> None:
+    """
+    Threads of this process, gRPC's among them, do not interrupt each other: who wakes up waits until the other rests.
+    gRPC's poller wakes for each of a call's events and hands it to the loop; on one core it would stop the loop each
+    time. Measured: of a stream's messages a quarter more for each processor second, of whole calls a tenth.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):  # not allowed to: then it costs more
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 async def _work(settings: Settings, reread: Reread, place: Place) -> None:

@@ -66,6 +66,8 @@ RESERVED = ("/models/local",)
 LOOK_AGAIN = 300.0
 FIRST_LOOK = 0.3
 """How long to wait for the providers' lists before saying what there is."""
+LINGER = 0.002
+"""How long rows of the gRPC process wait for each other, in a hurry: its calls come to the loop one by one."""
 FIRST_MODEL = 5.0
 """The same, for the model that comes with Foz, where it is to run. Callers are served meanwhile."""
 
@@ -121,7 +123,7 @@ class Worker:
         self._seen = changes.look(settings.watched)
         self._beside: asyncio.Future[None] | None = None
         self._identities = Identities(self._clock.now, os.urandom)
-        self._books = Books(settings, self._clock)
+        self._books = Books(settings, self._clock, LINGER if place.grpc else 0.0)
         self._outbound = Outbound(settings, self._watch, self._clock, self._books.keeper)
         self._local = Local(settings, self._books.deployments, self._watch, self._clock, self._redirect)
         self._counts = Counts(

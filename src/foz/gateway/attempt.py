@@ -20,14 +20,14 @@ from foz.canon.usage import Timing, Usage
 from foz.gateway.capture import heard
 from foz.gateway.completing import spoken
 from foz.gateway.health import Phase
-from foz.gateway.lane import Name, TranslateStream, tallied, words
+from foz.gateway.lane import Name, TranslateStream, passage, tallied, words
 from foz.gateway.meter import measured
 from foz.gateway.opening import entry_of, project_of
 from foz.gateway.remembering import Memory
 from foz.gateway.retry import after
 from foz.gateway.services import Services
 from foz.ports.caller import Caller
-from foz.ports.codec import ClientCodec, RelayCodec, RelayStream, Tally
+from foz.ports.codec import ClientCodec, Passage, RelayCodec, RelayStream, Tally
 from foz.ports.sessions import asking
 from foz.ports.turn import Turn
 from foz.ports.upstream import UpstreamAnswer
@@ -171,11 +171,10 @@ class Run:
         self._looks = services.health.looks(target.name, services.clock.monotonic())
         if self._looks:
             self._turned("half_open")
-        passes = services.policy.relay and self._said is None and speech.dialect == turn.skin.relays
-        passes = passes and not (ask.files or ask.translated)
-        relay = speech.relay if passes and self._memory is None else None
-        if relay is not None:
-            call = relay.retarget(turn.body, ask, target.model)
+        passes = services.policy.relay and self._said is None and self._memory is None
+        way = passage(turn, ask, speech) if passes else None
+        if way is not None:
+            call = way.retarget(turn.body, ask, target.model)
         else:
             request = asked(self._decoded())
             client = speech.asking(request, target.model) or client
@@ -196,9 +195,9 @@ class Run:
                 fault.answered = answer.status
                 raise fault
             if ask.stream:
-                await self._stream(answer, self._road(client, relay))
+                await self._stream(answer, self._road(client, None if way is None else speech.relay))
             else:
-                await self._whole(answer, client, relay)
+                await self._whole(answer, client, way)
         finally:
             self._caller.feed_from(None)
             answer.close()
@@ -208,11 +207,12 @@ class Run:
             self._request = self._turn.codec.decode_request(self._turn.body)
         return self._request
 
-    async def _whole(self, answer: UpstreamAnswer, client: ClientCodec, relay: RelayCodec | None) -> None:
+    async def _whole(self, answer: UpstreamAnswer, client: ClientCodec, way: Passage | None) -> None:
         reply = await answer.whole(self._services.policy.max_answer)
         answer.close()
-        if relay is not None:
-            body, self._tally = relay.whole(reply, self._ask)
+        passed = None if way is None else way.whole(reply, self._ask)
+        if passed is not None:
+            body, self._tally = passed
         else:
             said = self._name().given_whole(client.decode_response(reply))
             timed = structs.replace(said, timing=self._took())

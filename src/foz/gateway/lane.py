@@ -21,10 +21,12 @@ from foz.canon.event import (
     TextGrew,
     VendorSaid,
 )
+from foz.canon.request import Ask
 from foz.canon.response import EmbedResponse
 from foz.canon.usage import Timing
 from foz.gateway.capture import LONGEST
-from foz.ports.codec import Answer, EventDecoder, EventEncoder, Tally
+from foz.ports.codec import Answer, EventDecoder, EventEncoder, Passage, Speech, Tally
+from foz.ports.turn import Turn
 
 
 def _count(tally: Tally, event: Event) -> None:
@@ -67,6 +69,16 @@ class Name(NamedTuple):
         if isinstance(answer, EmbedResponse) or (answer.id and answer.created):
             return answer
         return structs.replace(answer, id=answer.id or self.id, created=answer.created or self.created)
+
+
+def passage(turn: Turn, ask: Ask, speech: Speech) -> Passage | None:
+    """How the bytes pass between this caller and this target; None where only our words lead from one to the other."""
+    relay, shortcut = speech.relay, turn.shortcut
+    if relay is None or ask.files or ask.translated:
+        return None
+    if speech.dialect == turn.skin.relays:
+        return relay
+    return shortcut.along(relay) if shortcut is not None and shortcut.dialect == speech.dialect else None
 
 
 class TranslateStream:

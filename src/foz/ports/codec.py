@@ -124,6 +124,28 @@ class RelayStream(Protocol):
         ...
 
 
+class Passage(Protocol):
+    """A whole answer's way from caller to target and back, without a detour through our words."""
+
+    def retarget(self, body: bytes, ask: Ask, model: str) -> Call:
+        """What the caller asks, with the upstream's model name."""
+        ...
+
+    def whole(self, reply: Reply, ask: Ask) -> tuple[bytes, Tally] | None:
+        """The caller's body of a whole 2xx answer, and what it tells; None where the detour must be made after all."""
+        ...
+
+
+class Shortcut(Protocol):
+    """For a skin that says in bytes of its own what a dialect says: a passage where the target's bytes are relayed."""
+
+    dialect: str
+
+    def along(self, relay: "RelayCodec") -> Passage:
+        """From this call's bytes to those that are relayed, and back."""
+        ...
+
+
 class RelayCodec(Protocol):
     """One operation of a dialect, where caller and upstream both speak it."""
 

@@ -5,7 +5,7 @@ from msgspec import Struct
 from foz.canon.model import Placement
 from foz.canon.principal import Principal
 from foz.canon.request import Attribution, Operation
-from foz.ports.codec import ServerCodec
+from foz.ports.codec import ServerCodec, Shortcut
 from foz.ports.skin import Skin
 from foz.wire.http import Headers
 
@@ -32,3 +32,5 @@ class Turn(Struct, frozen=True):
     id: bytes
     """The entry's id, a UUIDv7."""
     duty: Duty | None = None
+    shortcut: Shortcut | None = None
+    """Of a call that is answered whole."""

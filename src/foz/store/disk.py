@@ -21,11 +21,13 @@ _SQL = load("ledger")
 class Disk:
     """Made in the running loop that will use it; `close` it there. Raises StoreError where it cannot be used."""
 
-    def __init__(self, data: Path, durability: Durability = "process", patience: float = PATIENCE) -> None:
+    def __init__(
+        self, data: Path, durability: Durability = "process", patience: float = PATIENCE, *, linger: float = 0.0
+    ) -> None:
         prepare(data)
         self.data = data
         self.owner = Owner(data)
-        self.writer = Writer(connect(data, durability, patience))
+        self.writer = Writer(connect(data, durability, patience), linger=linger)
         self.ledger = SqliteLedger(self.writer, self.owner.id)
         self._checkpointer = Checkpointer(connect(data, durability, patience), self.writer, patience=patience)
 

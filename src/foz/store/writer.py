@@ -13,6 +13,10 @@ difference is within the spread (both 10 µs a call when last looked at); it sho
 A writer that lingers after a batch, and the loop rings less often, costs more than it saves (it takes the lock
 from the loop in the middle of its turn): 47,000 calls a second instead of 97,000 with 0.3 ms.
 The loop wakes the writer at the end of its turn, not at the first row, so that a turn's rows travel together.
+Where a loop's turns bring one row each (gRPC wakes it for every event of a call), `linger` lets rows wait for each
+other on the loop's side, while they come in a hurry: two wakes a call become one for several calls, and who is released
+together goes on together. Measured on one core, 64 calls under way: of 0.52 ms of processor time a call 0.33 are left,
+of the thread's 0.08 ms 0.03. While rows come slowly they wait for nobody.
 
 A statement that fails fails only its own caller: the transaction is undone and its jobs are done again one by one.
 If the thread dies, whoever waits is told, and whoever comes later too: nobody hangs.
@@ -40,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 50_000
 _BATCH = 512
+_LOOK = 10
+"""How many times as long as rows may wait is looked at for how fast they come."""
 _WIDEST = 64
 """Rows of one statement. Statements of all widths are kept prepared: about 2 MB."""
 _REFUSALS = (apsw.Error, Fault, ArithmeticError, LookupError, TypeError, ValueError)
@@ -81,9 +87,14 @@ Job = tuple[Bulk | Work, Row, "asyncio.Future[Any]"]
 class Writer:
     """The thread, and the line before it. Belongs to the loop it is made in; owns the connection."""
 
-    def __init__(self, connection: apsw.Connection, limit: int = MOST_WAITING) -> None:
+    def __init__(self, connection: apsw.Connection, limit: int = MOST_WAITING, *, linger: float = 0.0) -> None:
         self._connection = connection
         self._limit = limit
+        self._linger = linger
+        """Seconds that rows may wait for others, while they come in a hurry."""
+        self._looked = 0.0
+        self._counted = 0
+        self._hurry = False
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._died: Fault | None = None
@@ -145,7 +156,20 @@ class Writer:
         self._waiting.append(job)
         if self._asleep and not self._rung:
             self._rung = True
-            self._loop.call_soon(self._ring)
+            if self._linger and self._hurried():
+                self._loop.call_later(self._linger, self._ring)
+            else:
+                self._loop.call_soon(self._ring)
+
+    def _hurried(self) -> bool:
+        """Whether so many rows came of late that while one waits another comes."""
+        now = self._loop.time()
+        since = now - self._looked
+        if since >= _LOOK * self._linger:
+            count = self.written + len(self._waiting)
+            self._hurry = (count - self._counted) * self._linger >= since
+            self._looked, self._counted = now, count
+        return self._hurry
 
     def _ring(self) -> None:
         self._rung = False

@@ -21,12 +21,12 @@ INSERT = "INSERT INTO things (id, word) VALUES (?, ?)"
 class Scene:
     """A writer over one table."""
 
-    def __init__(self, data: Path, limit: int = 1000) -> None:
+    def __init__(self, data: Path, limit: int = 1000, linger: float = 0.0) -> None:
         prepare(data)
         self.connection = connect(data)
         self.connection.execute(TABLE)
         self.reader = connect(data)
-        self.writer = Writer(self.connection, limit)
+        self.writer = Writer(self.connection, limit, linger=linger)
         self.lost: list[Row] = []
         self.bulk = Bulk(INSERT, 0, self.lost.append)
 
@@ -55,9 +55,9 @@ class Scene:
             held.add_done_callback(lambda future: future.exception())
 
 
-def told(data: Path, story: Callable[[Scene], Awaitable[None]], limit: int = 1000) -> None:
+def told(data: Path, story: Callable[[Scene], Awaitable[None]], limit: int = 1000, *, linger: float = 0.0) -> None:
     async def run() -> None:
-        scene = Scene(data, limit)
+        scene = Scene(data, limit, linger)
         try:
             await story(scene)
         finally:
@@ -249,3 +249,48 @@ def test_every_file_of_queries_is_read_whole() -> None:
     for subject in ("ledger", "keys", "leases", "reports"):
         assert load(subject)
         assert all(text.endswith(";") for text in load(subject).values())
+
+
+def test_rows_in_a_hurry_wait_for_each_other(tmp_path: Path) -> None:
+    """Rows that come fast, one in each turn of the loop, share commits; closing writes those that wait at once."""
+    linger = 0.05
+
+    async def story(scene: Scene) -> None:
+        commits = 0
+
+        def committed() -> bool:
+            nonlocal commits
+            commits += 1
+            return False
+
+        loop, id = asyncio.get_running_loop(), 0
+        until = loop.time() + 12 * linger
+        while loop.time() < until:
+            id += 1
+            await asyncio.sleep(0)
+            scene.put(id)
+            await asyncio.sleep(0.001)
+        await scene.put(id + 1)
+        scene.connection.set_commit_hook(committed)
+        rows = []
+        for more in range(2, 14):
+            rows.append(scene.put(id + more))
+            await asyncio.sleep(0)
+        await asyncio.gather(*rows)
+        assert commits <= 3
+        last = scene.put(id + 14)
+        await scene.writer.close()
+        assert last.done()
+        assert len(scene.words()) == id + 14
+
+    told(tmp_path, story, linger=linger)
+
+
+def test_a_row_that_comes_alone_waits_for_nobody(tmp_path: Path) -> None:
+    """However long rows may wait for each other, one that comes alone is written at once."""
+
+    async def story(scene: Scene) -> None:
+        for id in range(3):
+            await asyncio.wait_for(scene.put(id), 10)
+
+    told(tmp_path, story, linger=60.0)

@@ -176,6 +176,7 @@ class Calls(grpc.GenericRpcHandler):
             attribution=attribution,
             request_id=asked.request_id,
             id=asked.id,
+            shortcut=codec.shortcut,
         )
         await self._gateway.serve(turn, caller)
 

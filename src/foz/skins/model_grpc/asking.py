@@ -25,6 +25,12 @@ _NUMBERS = ("top_p", "frequency_penalty", "presence_penalty", "min_p", "repetiti
 _TURN = ("name", "tool_call_id", "refusal", "reasoning_content")
 _SPEAKS_ALONE = "assistant"
 """Who may say something else instead of words."""
+_PLAIN_CHAT = frozenset(
+    getattr(pb.ChatCompletionRequest, f"{name}_FIELD_NUMBER")
+    for name in ("MODEL_ID", "MESSAGES", "MAX_TOKENS", "TEMPERATURE", "STREAM")
+)
+"""The fields that nearly all requests have, and no others."""
+_PLAIN_TURN = [pb.Message.ROLE_FIELD_NUMBER, pb.Message.CONTENT_FIELD_NUMBER]
 _RAW = msgspec.json.Decoder(Raw)
 
 
@@ -34,6 +40,12 @@ def chat(asked: pb.ChatCompletionRequest, *, stream: bool) -> bytes:
     messages = [_message(one, at) for at, one in enumerate(asked.messages)]
     if messages:
         said["messages"] = messages
+    if _PLAIN_CHAT.issuperset([field.number for field, _ in asked.ListFields()]):
+        if asked.max_tokens:
+            said["max_tokens"] = asked.max_tokens
+        if asked.temperature:
+            said["temperature"] = _number(asked.temperature, "temperature")
+        return json.encode(said)
     _sample(said, asked, _CHAT, _CHAT_EXACT)
     if asked.tools:
         said["tools"] = [_tool(one, f"tools[{at}]") for at, one in enumerate(asked.tools)]
@@ -136,6 +148,9 @@ def _number(value: float, field: str) -> float:
 
 
 def _message(turn: pb.Message, at: int) -> Wire:
+    told = turn.ListFields()
+    if [field.number for field, _ in told] == _PLAIN_TURN:
+        return {"role": told[0][1], "content": told[1][1]}
     role, content = turn.role, turn.content
     said = extras(turn.extra, f"messages[{at}].extra")
     said["role"] = role

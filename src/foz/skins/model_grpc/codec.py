@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from foz.canon.fault import BadRequest, Fault
+from foz.canon.fault import BadRequest, Fault, Garbled
 from foz.canon.request import Ask, EmbedRequest, Operation, Request
 from foz.canon.response import EmbedResponse, Response
 from foz.dialects.openai.speech import SPEECH
@@ -18,6 +18,7 @@ from foz.ports.codec import Answer, EventEncoder, ServerCodec
 from foz.skins.model_grpc import asking, telling
 from foz.skins.model_grpc import model_pb2 as pb
 from foz.skins.model_grpc.pieces import ChatPieces, CompletionPieces
+from foz.skins.model_grpc.shortcut import ChatShortcut
 from foz.skins.model_grpc.status import field_of
 
 _M = TypeVar("_M", bound=Message)
@@ -78,6 +79,11 @@ class MessageCodec:
         self.fault: Fault | None = None
         """What broke the stream off."""
 
+    @property
+    def shortcut(self) -> ChatShortcut | None:
+        """Of a whole chat."""
+        return None if self._stream or self._operation is not Operation.CHAT else ChatShortcut(self._asked)
+
     def _asked(self, message: bytes) -> bytes:
         if self._body is None:
             self._body = _BODIES[self._operation](message, stream=self._stream)
@@ -101,7 +107,10 @@ class MessageCodec:
             return telling.embeddings(answer, request.encoding, model)
         if not isinstance(answer, Response):
             raise TypeError("chats and completions are answered by a Response")
-        return (telling.chat if self._operation is Operation.CHAT else telling.completion)(answer, model)
+        try:
+            return (telling.chat if self._operation is Operation.CHAT else telling.completion)(answer, model)
+        except ValueError as error:
+            raise Garbled(f"the upstream's answer holds what no message of proto/model.proto can: {error}") from None
 
     def encoder(self, request: Request, model: str) -> EventEncoder:
         """For a stream."""
