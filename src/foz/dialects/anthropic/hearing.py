@@ -198,9 +198,7 @@ def hear_tools(tools: Sequence[Raw] | None) -> tuple[ToolSpec, ...]:
 
 
 def _tools_say_more(tools: Sequence[Raw]) -> bool:
-    return any(
-        schema.KIND.decode(raw).type not in _CUSTOM or not schema.BAG.decode(raw).keys() <= _TOOL for raw in tools
-    )
+    return any(_is_served(raw) or not schema.BAG.decode(raw).keys() <= _TOOL for raw in tools)
 
 
 def _choice(asked: schema.Asked) -> tuple[ToolChoice | None, bool | None]:
@@ -219,6 +217,20 @@ def _choice(asked: schema.Asked) -> tuple[ToolChoice | None, bool | None]:
             return ToolChoice("required"), parallel
         case schema.One(name=name):
             return ToolChoice("named", name), parallel
+
+
+def _is_served(raw: Raw) -> bool:
+    """Whether Anthropic's servers run this tool."""
+    return schema.KIND.decode(raw).type not in _CUSTOM
+
+
+def _choice_among(tools: Sequence[ToolSpec], asked: schema.Asked) -> tuple[ToolChoice | None, bool | None]:
+    """The same, of the tools that the caller runs: others are offered to no model but Anthropic's, nor chosen there."""
+    if not tools:
+        return None, None
+    choice, parallel = _choice(asked)
+    ours = choice is None or choice.name is None or any(tool.name == choice.name for tool in tools)
+    return choice if ours or not any(map(_is_served, asked.tools or ())) else None, parallel
 
 
 def wish(asked: schema.Asked) -> ReasoningWish | None:
@@ -242,19 +254,23 @@ def _format(asked: schema.Asked) -> ResponseFormat | None:
 
 
 def _vendor(asked: schema.Asked, body: bytes) -> Vendor:
-    bag = {name: raw for name, raw in schema.BAG.decode(body).items() if name not in _HEARD and bytes(raw) != NULL}
+    said = {name: raw for name, raw in schema.BAG.decode(body).items() if bytes(raw) != NULL}
+    bag = {name: raw for name, raw in said.items() if name not in _HEARD}
     if asked.tools and _tools_say_more(asked.tools):
         bag["tools"] = Raw(json.encode(asked.tools))
+    if "tool_choice" in said and any(map(_is_served, asked.tools or ())):
+        bag["tool_choice"] = said["tool_choice"]
     return {DIALECT: bag} if bag else {}
 
 
 def hear(asked: schema.Asked, body: bytes) -> ChatRequest:
     """A checked body in our words."""
-    choice, parallel = _choice(asked)
+    tools = hear_tools(asked.tools)
+    choice, parallel = _choice_among(tools, asked)
     return ChatRequest(
         model=asked.model,
         messages=hear_messages(asked),
-        tools=hear_tools(asked.tools),
+        tools=tools,
         tool_choice=choice,
         parallel_tools=parallel,
         response_format=_format(asked),
