@@ -234,18 +234,19 @@ def start_gateway(
     port: int | None = None,
     grpc_port: int = 0,
     within: float = READY_WITHIN,
+    by: Sequence[str] = (),
 ) -> Served:
     """
     `foz serve` on a free port, ready: `GET /ready` answers 200; with a `grpc_port` it listens there too.
     `config` is written as the folder's `foz.toml`. Started again in the same folder (and on the same port) it finds
-    its data.
+    its data. `by` is a command that becomes it, once it has made its world.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if config is not None:
         (folder / "foz.toml").write_text(config)
     port = port or free_port()
     settings = {"FOZ_DATA": str(folder / "data"), "HOME": str(folder), "FOZ_GRPC_PORT": str(grpc_port)}
-    command = (sys.executable, "-m", "foz", "serve", "--port", str(port), *arguments)
+    command = (*by, sys.executable, "-m", "foz", "serve", "--port", str(port), *arguments)
     gateway = Served(command, folder, port, {**settings, **(environment or {})})
     gateway.grpc_port = grpc_port
     try:
