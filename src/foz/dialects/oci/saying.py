@@ -11,6 +11,8 @@ from foz.wire import json
 
 Wire = dict[str, object]
 MAX_DEPTH = 32
+GROWTH, SPARE = 4, 65_536
+"""How much longer a schema may become when what it refers to is put in place: so many times, and so many characters."""
 _SIGNATURES = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
 """How base64 begins, for pictures whose type nobody said."""
 _MIMES = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4", "file": "application/pdf"}
@@ -143,7 +145,7 @@ def plain_schema(raw: msgspec.Raw | None) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Unsupported("A schema must be a JSON object.", field="tools")
     definitions = {**_table(value, "definitions"), **_table(value, "$defs")}
-    plain = _Plain(definitions).of(value, 0)
+    plain = _Plain(definitions, SPARE + GROWTH * len(bytes(raw))).of(value, 0)
     return plain if isinstance(plain, dict) else {}
 
 
@@ -155,13 +157,14 @@ def _table(value: dict[str, object], name: str) -> dict[str, object]:
 class _Plain:
     """One schema while it is made plain. What refers to itself ends as a plain object."""
 
-    def __init__(self, definitions: dict[str, object]) -> None:
+    def __init__(self, definitions: dict[str, object], room: int) -> None:
         self._definitions = definitions
         self._left = 5_000
+        self._room = room
+        """Characters that may still be said: what is referred to is said as often as it is."""
 
     def of(self, value: object, depth: int) -> object:
-        self._left -= 1
-        if depth > MAX_DEPTH or self._left < 0:
+        if depth > MAX_DEPTH or not self._fits(value):
             return {"type": "object"}
         if isinstance(value, list):
             return [self.of(item, depth + 1) for item in value]
@@ -173,14 +176,24 @@ class _Plain:
             if name in {"$defs", "definitions", "$schema", "$id"} or (name == "title" and isinstance(inner, str)):
                 continue
             if name in {"properties", "patternProperties"} and isinstance(inner, dict):
+                self._room -= sum(map(len, inner))
                 plain[name] = {key: self.of(each, depth + 1) for key, each in inner.items()}
             elif name == "type" and isinstance(inner, list):
                 plain[name] = next((kind for kind in inner if kind != "null"), "null")
             elif name in {"const", "default", "enum", "examples"}:
-                plain[name] = inner
+                self._room -= len(json.encode(inner))
+                if self._room >= 0:
+                    plain[name] = inner
             else:
                 plain[name] = self.of(inner, depth + 1)
         return plain
+
+    def _fits(self, value: object) -> bool:
+        """Whether there is room for it, which it takes."""
+        self._left -= 1
+        if isinstance(value, str):
+            self._room -= len(value)
+        return self._left >= 0 and self._room >= 0
 
     def _resolved(self, value: dict[str, object]) -> dict[str, object]:
         for _ in range(MAX_DEPTH):
