@@ -12,13 +12,14 @@ from foz.net.clock import SystemClock
 from foz.net.origin import Endpoint, Origin
 from foz.ports.clock import Clock
 from foz.ports.devices import Device
-from foz.ports.engine import LLAMA_CPP, Engine
+from foz.ports.engine import LLAMA_CPP, VLLM, Engine
 from foz.ports.machine import Room
 from foz.ports.upstream import Upstream
 from foz.ports.watch import Watch
 from foz.runtime.llamacpp.engine import LlamaCpp
 from foz.runtime.machine import ThisMachine
 from foz.runtime.shelf import hub
+from foz.runtime.vllm.engine import Installed, Vllm
 from foz.telemetry.nvml import NvmlDevices
 from foz.testing.deploying import WordEngine
 
@@ -38,17 +39,27 @@ def way_to(watch: Watch, kind: type[Origin] = Origin) -> Callable[[str, str], Or
     return reach
 
 
+def gpus() -> NvmlDevices:
+    """Those of this machine that we may use."""
+    return NvmlDevices(visible=environment().get("CUDA_VISIBLE_DEVICES"))
+
+
 def engines(settings: Settings, reach: Reach, clock: Clock) -> Sequence[Engine]:
     """All of them, installed or not, the preferred first."""
     if settings.test_mode:
         return (WordEngine(),)
-    return (LlamaCpp(environment(), reach, clock),)
+    local = settings.local
+    seen = environment()
+    held = gpus().held
+    vllm = Vllm(Installed(local.vllm, local.vllm_options, on_cpu=local.vllm_on_cpu), seen, reach, clock, held)
+    found: tuple[Engine, ...] = (LlamaCpp(seen, reach, clock, held), vllm)
+    return sorted(found, key=lambda one: one.name != local.engine)
 
 
 def local(settings: Settings) -> list[Finding]:
     """What a check-up says of running models on this machine."""
     there = {one.name: one for one in engines(settings, _unreached, SystemClock())}
-    room, devices = ThisMachine().look(), NvmlDevices().look()
+    room, devices = ThisMachine().look(), gpus().look()
     found: list[Finding] = []
     for one in candidates(there.values()):
         found += _engine(one, there[one.name], room, devices)
@@ -81,6 +92,8 @@ def _engine(one: Candidate, engine: Engine, room: Room, devices: Sequence[Device
     if devices and not usable and one.name == LLAMA_CPP:
         todo = f"pip install xllamacpp --force-reinstall --index-url {CUDA}"
         found.append(warning(topic, f"built for processors: {devices[0].name} is not used", todo))
+    if devices and not usable and one.name == VLLM:
+        found.append(note(topic, f"[local] vllm_on_cpu is set: {devices[0].name} is not used"))
     return found
 
 

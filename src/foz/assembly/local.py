@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from msgspec import Struct
 
 from foz.assembly.duty import tried
-from foz.assembly.engines import engines, way_to
+from foz.assembly.engines import engines, gpus, way_to
 from foz.assembly.shelf import built_in, outside, shelf, sweep
 from foz.canon.deployment import TINY, Replica, Wish
 from foz.canon.model import Model, Patience
@@ -44,7 +44,6 @@ from foz.ports.weights import Shelf
 from foz.runtime.llamacpp.engine import missing
 from foz.runtime.machine import ThisMachine
 from foz.runtime.ownership import Ownership
-from foz.telemetry.nvml import NvmlDevices
 from foz.testing.deploying import AnyShelf
 
 log = logging.getLogger("foz.local")
@@ -71,7 +70,7 @@ def means(settings: Settings, watch: Watch, clock: Clock) -> Means:
     reach = outside(settings, watch)
     made = AnyShelf() if settings.test_mode else shelf(settings, reach, clock)
     there = {one.name: one for one in engines(settings, way_to(watch), clock)}
-    return Means(made, ThisMachine(), NvmlDevices(), there, reach.close)
+    return Means(made, ThisMachine(), gpus(), there, reach.close)
 
 
 def intake(settings: Settings, store: Deployments, clock: Clock, new: Callable[[], bytes], with_: Means) -> Intake:

@@ -6,18 +6,22 @@ from importlib.resources import files
 from pathlib import Path
 
 from foz.assembly.outbound import trusting
+from foz.canon.deployment import Form
 from foz.config.engines import environment
 from foz.config.settings import Settings
 from foz.net.outside import Outside
 from foz.net.proxy import Proxy, way_out
 from foz.ports.clock import Clock
+from foz.ports.engine import VLLM
 from foz.ports.watch import Watch
 from foz.ports.weights import Shelf
+from foz.runtime.llamacpp import engine as llamacpp
 from foz.runtime.shelf.fetching import Manners
 from foz.runtime.shelf.folders import Folders
 from foz.runtime.shelf.hub import Hub
 from foz.runtime.shelf.ollama import Ollama
 from foz.runtime.shelf.shelf import DiskShelf, Shops
+from foz.runtime.vllm import engine as vllm
 
 log = logging.getLogger("foz.local")
 
@@ -54,10 +58,20 @@ def shelf(settings: Settings, reach: Outside, clock: Clock) -> DiskShelf:
         ollama=Ollama(local.ollama_registry, store, own="local.ollama_registry" in settings.sources),
         named=local.sources,
         built_in=built_in(),
+        prefers=prefers(settings),
     )
     folders = Folders(local.models or settings.data / FOLDER, others)
     manners = Manners(stall=local.stall, margin=local.keep_free)
     return DiskShelf(folders, shops, reach, clock, {**seen, **_ways_out(settings)}, manners)
+
+
+def prefers(settings: Settings) -> Form:
+    """As what a model is taken, where it is there in more than one form: as the preferred engine reads it."""
+    local = settings.local
+    only_vllm = (
+        llamacpp.missing() is not None and vllm.missing(vllm.Installed(local.vllm), environment().get("PATH")) is None
+    )
+    return Form.SAFETENSORS if local.engine == VLLM or (not local.engine and only_vllm) else Form.GGUF
 
 
 async def sweep(kept: Shelf) -> None:

@@ -24,6 +24,7 @@ from msgspec import Struct
 import foz
 from foz.assembly.books import Books
 from foz.assembly.duty import every
+from foz.assembly.engines import gpus
 from foz.assembly.faces import faces
 from foz.assembly.genai import SettledNames
 from foz.assembly.labour import Labour
@@ -56,7 +57,6 @@ from foz.skins.openai import RESPONSES
 from foz.store.reader import SqliteReports
 from foz.telemetry.exposition import Exposition
 from foz.telemetry.metrics import Counts
-from foz.telemetry.nvml import NvmlDevices
 from foz.telemetry.siblings import SECONDS, Siblings
 from foz.wire.http import Call
 
@@ -233,7 +233,7 @@ class Worker:
             self._books.files,
             self._labour.jobs,
             self._local.intake(self._identities.new),
-            NvmlDevices(),
+            gpus(),
             responding,
         )
         routers = [face.router(desk) for face in every_face if face.router is not None]

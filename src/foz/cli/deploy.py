@@ -19,6 +19,7 @@ from foz.skins.model_api.local import read_deploy
 @click.option("--source", default="", help="Where it comes from: a path, hf:org/repo, ollama:name.")
 @click.option("--id", "model_id", default="", help="The name that callers use. Default: TYPE-SIZE.")
 @click.option("--quantization", type=click.Choice([one.value for one in Quantization]), help="Bits of its weights.")
+@click.option("--engine", default="", help="The program to run it: llama.cpp or vllm. Default: whichever can.")
 @click.option("--node", "nodes", multiple=True, help="A machine to run it on, by its name; one replica on each.")
 @click.option(
     "--set", "config_of", multiple=True, metavar="NAME=VALUE", help="A field of deployment_config: max_batch_size=8."
@@ -30,14 +31,12 @@ def command(
     model_type: str,
     model_size: str,
     *,
-    source: str,
-    model_id: str,
-    quantization: str | None,
     nodes: tuple[str, ...],
     config_of: tuple[str, ...],
     wait: bool,
     as_json: bool,
     config: Path | None,
+    **said: str | None,
 ) -> None:
     """
     Run a model on this machine: MODEL_TYPE and MODEL_SIZE name it, as in `foz deploy qwen3 0.6b`.
@@ -47,9 +46,7 @@ def command(
         {
             "model_type": model_type,
             "model_size": model_size,
-            "source": source or None,
-            "model_id": model_id or None,
-            "quantization": quantization,
+            **{name: word or None for name, word in said.items()},
             "target_nodes": nodes,
             "deployment_config": dict(map(_field, config_of)),
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -12,6 +12,8 @@ from foz.config.kinds import Origin, Section
 from foz.config.rows import Name
 from foz.deploy.fit import FEWEST_TOKENS, USUAL_CONTEXT
 
+EngineName = Literal["", "llama.cpp", "vllm"]
+
 
 def _absolute(found: Sequence[str]) -> Sequence[str]:
     if not all(one.startswith("/") and ".." not in one.split("/") for one in found):
@@ -20,7 +22,7 @@ def _absolute(found: Sequence[str]) -> Sequence[str]:
 
 
 class Local(Section):
-    """Models that are run on this machine (`foz deploy`), by llama.cpp: the extra `foz[local]`."""
+    """Models that are run on this machine (`foz deploy`), by llama.cpp (the extra `foz[local]`) or vLLM."""
 
     node: Name = Field(default=HERE, description="The name of this machine, as `target_nodes` of a deployment says it.")
     models: Path | None = Field(
@@ -41,6 +43,22 @@ class Local(Section):
         ge=FEWEST_TOKENS,
         description="Tokens of one request and its answer, where a deployment says nothing; no more than the model "
         "was trained for.",
+    )
+    engine: EngineName = Field(
+        default="",
+        description='The engine that is preferred, "llama.cpp" or "vllm", where a deployment names none and a model is '
+        "there as GGUF and as safetensors. Default: llama.cpp, if it is installed.",
+    )
+    vllm: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
+        default="vllm", description="The command of vLLM: a name on the PATH, or a path."
+    )
+    vllm_options: Annotated[Names, Field(max_length=64)] = Field(
+        default=(),
+        description='More words for `vllm serve`, which win over those of Foz: `["--enable-auto-tool-choice", '
+        '"--tool-call-parser", "hermes"]`.',
+    )
+    vllm_on_cpu: bool = Field(
+        default=False, description="The vLLM that is installed is its build for processors; else it needs a GPU."
     )
     drain: Seconds = Field(
         default=300.0, description="How long a model that is unloaded waits for the requests that run on it."

@@ -224,6 +224,9 @@ class Controller:
             refuse(wish.options, gpus)
             engines.check(wish.engine, engines.form_of(wish.source), among, gpus)
             found = await shelf.find(shelf.check(wish))
+            form = engines.form_in(found)
+            if form is not None:  # before anything is fetched that nobody can run
+                engines.choose(wish.engine, form, among, gpus)
         async with self._stage(hand, Stage.DOWNLOADING) as told:
             await shelf.fetch(found, told)
         async with self._stage(hand, Stage.INITIALIZATION) as told:

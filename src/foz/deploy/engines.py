@@ -11,6 +11,7 @@ from foz.canon.deployment import Form
 from foz.canon.fault import BadRequest, Unsupported
 from foz.deploy.source import BUILT_IN, OLLAMA
 from foz.ports.engine import Engine
+from foz.ports.weights import Found
 
 FIELD = "engine"
 _FORMS = {
@@ -49,6 +50,14 @@ def form_of(source: str) -> Form | None:
     """As what a source has its weights, where its name alone says it."""
     gguf = source.endswith(".gguf") or source.startswith((BUILT_IN, OLLAMA))
     return Form.GGUF if gguf else None
+
+
+def form_in(found: Found) -> Form | None:
+    """As what a model is there, as the names of its files say."""
+    names = [file.name for file in found.files]
+    if any(name.endswith(".safetensors") for name in names):
+        return Form.SAFETENSORS
+    return Form.GGUF if any(name.endswith(".gguf") for name in names) else None
 
 
 def check(asked: str, form: Form | None, among: Sequence[Candidate], gpus: int) -> None:

@@ -14,8 +14,15 @@ _OK = 200
 _JSON = ((b"content-type", b"application/json"),)
 _FIGURE = re.compile(rb"^(\w+:\w+)(?:\{[^}\n]*\})? ([0-9.e+]+)$", re.MULTILINE)
 
+Held = Callable[[Sequence[int]], int | None]
+"""Bytes of GPUs that processes hold; None where nobody can tell. May block for a moment."""
 Ask = Callable[[Call, float], Awaitable[Reply]]
 """Asks it, with so much patience. Raises Down, Timeout or Garbled."""
+
+
+def nobody_knows(pids: Sequence[int]) -> int | None:  # noqa: ARG001 - as `Held`
+    """What is held of GPUs, where there are none."""
+    return None
 
 
 class Pulse:
@@ -31,12 +38,13 @@ class Pulse:
 
     async def feel(self, patience: float) -> None:
         """That it works. Raises Down, Timeout or Garbled."""
-        if await self._goes_on():
+        soon = min(patience, _FIGURES_PATIENCE)
+        if await self._goes_on(soon):
             return
         try:
             reply = await self._ask(Call("POST", "/v1/completions", headers=_JSON, body=self._probe), patience)
         except Timeout:
-            if await self._goes_on():
+            if await self._goes_on(soon):
                 return
             raise
         if reply.status != _OK:
@@ -44,18 +52,18 @@ class Pulse:
 
     async def busy(self) -> int:
         """Requests that run or wait there now."""
-        said = await self._figures()
+        said = await self._figures(_FIGURES_PATIENCE)
         return round(sum(said.get(name, 0.0) for name in self._waits))
 
-    async def _goes_on(self) -> bool:
+    async def _goes_on(self, patience: float) -> bool:
         """Whether its counters have moved since they were last looked at."""
-        said = await self._figures()
+        said = await self._figures(patience)
         now = tuple(said.get(name, 0.0) for name in self._work)
         worked, self._worked = self._worked, now
         return bool(worked) and now != worked
 
-    async def _figures(self) -> dict[bytes, float]:
-        reply = await self._ask(Call("GET", "/metrics"), _FIGURES_PATIENCE)
+    async def _figures(self, patience: float) -> dict[bytes, float]:
+        reply = await self._ask(Call("GET", "/metrics"), patience)
         found: dict[bytes, float] = {}
         for name, figure in _FIGURE.findall(reply.body):
             found[name] = found.get(name, 0.0) + float(figure)

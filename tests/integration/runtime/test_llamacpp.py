@@ -79,6 +79,17 @@ def _alive(pid: int) -> bool:
     return state not in {"Z", "X"}
 
 
+def stand_still(pid: int) -> None:
+    """SIGSTOP, until every thread has heard it."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+
+    def still() -> bool:
+        return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir())
+
+    wait_until(still, "all threads to stand still")
+
+
 def test_load_is_told_in_bytes(model: Path) -> None:
     """A load's figures rise strictly to the size of the file, and none is told twice but the last."""
 
@@ -131,7 +142,7 @@ def test_stopped_engine_fails_its_probe(model: Path) -> None:
 
     async def use(process: LlamaProcess) -> None:
         await process.probe(10)
-        os.kill(process.pid, signal.SIGSTOP)
+        stand_still(process.pid)
         try:
             with pytest.raises(Timeout):
                 await process.probe(0.3)

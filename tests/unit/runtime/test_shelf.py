@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from typing_extensions import override
 
-from foz.canon.deployment import Quantization, Weights, Wish
+from foz.canon.deployment import Form, Quantization, Weights, Wish
 from foz.canon.fault import BadRequest, Down, Fault, Garbled, NoCapacity, NotFound, Refused, Unsupported
+from foz.ports.engine import LLAMA_CPP, VLLM
 from foz.testing import gguf
 from foz.testing.hub.files import Answer, Asked, Mischief
 from foz.testing.hub.routes import FakeHub
@@ -231,6 +232,26 @@ def test_a_repository_without_gguf_is_had_as_it_was_published(tmp_path: Path) ->
     assert (weights.architecture, weights.quantization, weights.parameters) == ("qwen3", "BF16", 512 * 64)
     with pytest.raises(Unsupported, match="no int8 can be made"):
         had(tmp_path, wish("hf:makers/Qwen", INT8))
+
+
+def test_the_engine_decides_which_form_is_had(goods: Path, tmp_path: Path) -> None:
+    """Of a repository with both forms llama.cpp's is taken, or vLLM's where that is named or preferred; in rows too."""
+    (goods / QWEN / "model.safetensors").write_bytes((goods / "hf/makers/Qwen/model.safetensors").read_bytes())
+    (goods / QWEN / "config.json").write_bytes((goods / "hf/makers/Qwen/config.json").read_bytes())
+
+    async def main() -> None:
+        async with shop(tmp_path) as one, shop(tmp_path, prefers=Form.SAFETENSORS) as other:
+            for shelf, engine, form in (
+                (one, "", Form.GGUF), (one, VLLM, Form.SAFETENSORS), (other, "", Form.SAFETENSORS),
+                (other, LLAMA_CPP, Form.GGUF),
+            ):  # fmt: skip
+                _, weights = await shelf.has(wish("hf:someone/Qwen-GGUF", engine=engine))
+                assert weights.form is form
+            row = wish(model_type="qwen3", model_size="0.6b")
+            assert one.shelf.check(row).source == "hf:unsloth/Qwen3-0.6B-GGUF"
+            assert other.shelf.check(row).source == "hf:Qwen/Qwen3-0.6B"
+
+    run(main())
 
 
 def cut(path: Path, parts: int) -> None:

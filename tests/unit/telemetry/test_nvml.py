@@ -46,18 +46,33 @@ class FakeNvml:
         memory._obj.total, memory._obj.free = 80 * GIGABYTE, handle.value * GIGABYTE
         return self._answer("memory")
 
+    def nvmlDeviceGetUtilizationRates(self, handle: Any, rates: Any) -> int:  # noqa: N802 - as above
+        rates._obj.gpu = 40 + handle.value
+        return self._answer("load")
+
+    def nvmlDeviceGetUUID(self, handle: Any, id: Any, length: Any) -> int:  # noqa: N802 - as above
+        id.value = f"GPU-{'abc'[handle.value - 1]}000".encode()[: length.value - 1]
+        return self._answer("uuid")
+
+    def nvmlDeviceGetComputeRunningProcesses_v3(self, handle: Any, count: Any, found: Any) -> int:  # noqa: N802 - as above
+        told = [(100, GIGABYTE), (200, handle.value * GIGABYTE), (300, (1 << 64) - 1)]
+        count._obj.value = len(told)
+        for place, (pid, used) in enumerate(told):
+            found[place].pid, found[place].used = pid, used
+        return self._answer("processes")
+
 
 def _none() -> Any:
     raise OSError(f"{LIBRARY}: cannot open shared object file")
 
 
 def test_every_gpu_is_told_with_its_memory() -> None:
-    """Name, size and what is free of each, in the driver's order; the library is let go."""
+    """Name, size, what is free, and the load of each, in the driver's order; the library is let go."""
     library = FakeNvml("NVIDIA H100 80GB HBM3", "NVIDIA L4")
 
     assert NvmlDevices(lambda: library).look() == [
-        Device("NVIDIA H100 80GB HBM3", 80 * GIGABYTE, GIGABYTE),
-        Device("NVIDIA L4", 80 * GIGABYTE, 2 * GIGABYTE),
+        Device("NVIDIA H100 80GB HBM3", 80 * GIGABYTE, GIGABYTE, 0, 41),
+        Device("NVIDIA L4", 80 * GIGABYTE, 2 * GIGABYTE, 1, 42),
     ]
     assert library.open == 0
 
@@ -78,3 +93,27 @@ def test_a_gpu_that_fell_off_the_bus_hides_no_other() -> None:
     """One that does not answer is left out, and the others are told; there are not more than a machine has."""
     assert [one.name for one in NvmlDevices(lambda: FakeNvml("A", "B", "C", ailing="handle 1")).look()] == ["A", "C"]
     assert len(NvmlDevices(lambda: FakeNvml(*["A"] * 1000)).look()) == MOST
+
+
+def test_a_gpu_that_does_not_tell_its_load_is_told_without() -> None:
+    """An error, or an older driver without the function, leaves the load unknown and the GPU there."""
+    assert [one.load for one in NvmlDevices(lambda: FakeNvml("A", ailing="load")).look()] == [None]
+
+
+@pytest.mark.parametrize(
+    ("visible", "indexes"),
+    [(None, [0, 1, 2]), ("2,0", [0, 2]), ("GPU-b", [1]), ("GPU-c000,0", [0, 2]), ("", []), ("-1", []), ("7", [])],
+)
+def test_only_those_that_are_visible_are_ours(visible: str | None, indexes: list[int]) -> None:
+    """`CUDA_VISIBLE_DEVICES` leaves those that it names, by index or id, with their place among all."""
+    found = NvmlDevices(lambda: FakeNvml("A", "B", "C"), visible).look()
+    assert [one.index for one in found] == indexes
+
+
+def test_what_processes_hold_is_summed_over_gpus() -> None:
+    """The memory of the named processes on all GPUs is added up; none that is known is None, as without a driver."""
+    devices = NvmlDevices(lambda: FakeNvml("A", "B"))
+    assert devices.held((100, 200)) == (2 + 1 + 2) * GIGABYTE
+    assert devices.held((300, 400)) is None
+    assert NvmlDevices(_none).held((100,)) is None
+    assert NvmlDevices(lambda: FakeNvml("A", ailing="processes")).held((100,)) is None

@@ -30,7 +30,7 @@ from foz.ports.devices import Device
 from foz.ports.engine import LLAMA_CPP, Load
 from foz.ports.upstream import Upstream
 from foz.runtime.llamacpp.orders import GPUS, LOADING, READY, Order
-from foz.runtime.pulse import Pulse
+from foz.runtime.pulse import Held, Pulse, nobody_knows
 from foz.runtime.saying import TAIL, lines
 from foz.wire.http import Call, Reply
 
@@ -82,10 +82,11 @@ class LlamaCpp:
     reads = frozenset({Form.GGUF})
     on_gpus_only = False
 
-    def __init__(self, environment: Mapping[str, str], reach: Reach, clock: Clock) -> None:
+    def __init__(self, environment: Mapping[str, str], reach: Reach, clock: Clock, held: Held = nobody_knows) -> None:
         self._environment = {**environment, "GOMP_SPINCOUNT": "0"}  # spinning threads starve all others
         self._reach = reach
         self._clock = clock
+        self._held = held
         self._on_gpus: bool | None = None
 
     def missing(self) -> str | None:
@@ -131,24 +132,25 @@ class LlamaCpp:
             )
         except OSError as error:
             raise Down(f"{NAME} cannot be started: {error}.") from error
-        return LlamaProcess(process, order, load.weights.size, self._reach, self._clock)
+        return LlamaProcess(process, order, load, (self._reach, self._clock, self._held))
 
 
 class LlamaProcess:
     """Implements `ports.engine.Process`."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, order: Order, size: int, reach: Reach, clock: Clock
+        self, process: asyncio.subprocess.Process, order: Order, load: Load, means: tuple[Reach, Clock, Held]
     ) -> None:
+        self._reach, self._clock, self._held = means
         self.url = ""
         self.key = order.key
         self.pid = process.pid
         self.provider = self.model = ""
         self._process = process
         self._order = order
-        self._size = size
-        self._reach = reach
-        self._clock = clock
+        self._size = load.weights.size
+        self._on_gpus = bool(load.gpus)
+        self._on_gpu: int | None = None
         self._upstream: Upstream | None = None
         self._said: deque[str] = deque(maxlen=TAIL)
         self._loading = False
@@ -209,6 +211,8 @@ class LlamaProcess:
     async def probe(self, patience: float) -> None:
         """That it works."""
         await self._pulse.feel(patience)
+        if self._on_gpus:
+            self._on_gpu = await asyncio.to_thread(self._held, (self.pid,))
 
     async def busy(self) -> int:
         """Requests that run or wait there now."""
@@ -234,13 +238,13 @@ class LlamaProcess:
         return tuple(self._said)
 
     def memory(self) -> int | None:
-        """What of main memory is its own."""
+        """What of main memory is its own, and what it held of GPUs when it was last asked."""
         try:
             text = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
             return None
         found = re.search(r"^VmRSS:\s*(\d+) kB", text, re.MULTILINE)
-        return int(found[1]) * 1024 if found else None
+        return int(found[1]) * 1024 + (self._on_gpu or 0) if found else None
 
     async def stop(self, grace: float) -> None:
         """It is gone when this returns."""

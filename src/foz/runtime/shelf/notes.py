@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from foz.canon.deployment import Wish
+from foz.canon.deployment import Form, Wish
 from foz.ports.weights import Found
 
 FOLDER = ".found"
@@ -25,18 +25,18 @@ class Notes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
 
-    def read(self, wish: Wish) -> Found | None:
+    def read(self, wish: Wish, form: Form) -> Found | None:
         """What was found for such a wish."""
         try:
-            with self._path(wish).open("rb") as opened:
+            with self._path(wish, form).open("rb") as opened:
                 return msgspec.json.decode(opened.read(_MOST), type=Found)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
-    def write(self, wish: Wish, found: Found) -> None:
+    def write(self, wish: Wish, form: Form, found: Found) -> None:
         """Notes it; of too many the oldest go."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._path(wish)
+        path = self._path(wish, form)
         fresh = path.with_suffix(f".{os.urandom(8).hex()}")
         fresh.write_bytes(msgspec.json.encode(found))
         fresh.replace(path)
@@ -44,7 +44,7 @@ class Notes:
         for note in notes[_MOST_NOTES:]:
             note.unlink(missing_ok=True)
 
-    def _path(self, wish: Wish) -> Path:
-        said = f"{wish.source}\n{wish.quantization or ''}" + (f"\n{wish.engine}" if wish.engine else "")
+    def _path(self, wish: Wish, form: Form) -> Path:
+        said = f"{wish.source}\n{wish.quantization or ''}" + ("" if form is Form.GGUF else f"\n{form}")
         name = hashlib.sha256(said.encode()).hexdigest()
         return self._folder / f"{name[:32]}.json"

@@ -93,7 +93,7 @@ class DiskShelf:
         if found is None:
             found = await self._look(wish)
             if any(file.url for file in found.files):
-                await aside(self._notes.write, wish, found)
+                await aside(self._notes.write, wish, self._form(wish), found)
         row = catalog.catalog().get((wish.model_type, wish.model_size))
         if row is not None and wish.source in {words.HUB + row.repo, words.HUB + row.original}:
             found = structs.replace(found, title=row.title, version=row.version)
@@ -102,7 +102,7 @@ class DiskShelf:
 
     def _found_before(self, wish: Wish) -> Found | None:
         """What was found for such a wish, if all of it is here: then nobody needs to be asked."""
-        found = self._notes.read(wish)
+        found = self._notes.read(wish, self._form(wish))
         if found is None or not all(file.url and words.is_safe(file.name) for file in found.files):
             return None
         return found if all(self._folders.fetched(file.name).is_file() for file in found.files) else None

@@ -242,6 +242,8 @@ NODES = enveloped(
                 "cores": 8,
                 "memory_total": "31GB",
                 "memory_free": "24GB",
+                "gpu_memory_free": [],
+                "gpu_load": [],
             }
         ]
     }

@@ -58,6 +58,7 @@ class DeployBody(Struct, frozen=True, forbid_unknown_fields=True):
     deployment_config: Config = Config()
     source: str | None = None
     model_id: str | None = None
+    engine: str | None = None
 
 
 _BODY = msgspec.json.Decoder(DeployBody)
@@ -110,6 +111,7 @@ def read_deploy(body: bytes) -> Wish:
             cpu_offload=config.cpu_offload,
             context=config.context,
         ),
+        engine=asked.engine or "",
     )
 
 
@@ -301,4 +303,6 @@ def run_of(deployment: Deployment) -> Run:
 
 def quantization(word: str) -> str:
     """A file's own word in the API's: `int8` of Q8_0; what it has no word for stays as it is."""
-    return "int4" if word.startswith(_INT4) else _QUANTIZATIONS.get(word, word)
+    if word.startswith(_INT4) or word.endswith("-int4"):
+        return "int4"
+    return "int8" if word.endswith("-int8") else _QUANTIZATIONS.get(word, word)

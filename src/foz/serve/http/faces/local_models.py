@@ -197,6 +197,7 @@ def _node(node: Node) -> dict[str, object]:
         "memory_total": size(room.total) if room else None,
         "memory_free": size(room.free) if room else None,
         "gpu_memory_free": [size(device.free) for device in node.devices],
+        "gpu_load": [device.load for device in node.devices],
     }
     return said if node.trouble is None else {**said, "error": node.trouble}
 

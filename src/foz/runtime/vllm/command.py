@@ -1,0 +1,60 @@
+"""
+What `vllm serve` is told, in its own words: each field of a deployment becomes an option, or was refused before
+(`deploy/plan.py`). The key goes by the environment, for a command line is there for everybody to read.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+from foz.canon.deployment import Quantization
+from foz.ports.engine import Load
+
+GIB = 1 << 30
+HOST = "127.0.0.1"
+_BACKENDS = {True: "FLASH_ATTN", False: "TRITON_ATTN"}
+
+
+def command(program: str, load: Load, port: int, options: Sequence[str] = ()) -> list[str]:
+    """The words of the command line; an operator's own `options` come last, and win."""
+    said = [
+        program, "serve", load.weights.path,
+        "--host", HOST,
+        "--port", str(port),
+        "--served-model-name", load.model_id,
+        "--max-num-seqs", str(load.slots),
+        "--max-model-len", str(load.context),
+        "--allowed-origins", "[]",
+        "--disable-uvicorn-access-log",
+    ]  # fmt: skip
+    said += (
+        ["--quantization", "bitsandbytes"] if load.quantize is Quantization.INT4 else ["--load-format", "safetensors"]
+    )
+    if len(load.gpus) > 1:
+        said += ["--tensor-parallel-size", str(len(load.gpus))]
+    if load.share:
+        said += ["--gpu-memory-utilization", f"{load.share:.3f}"]
+    if load.spill:
+        said += ["--cpu-offload-gb", f"{ceil(load.spill * 10 / GIB) / 10:g}"]
+    if load.flash is not None and load.gpus:
+        said += ["--attention-backend", _BACKENDS[load.flash]]
+    return [*said, *options]
+
+
+def environment(seen: Mapping[str, str], load: Load, key: str) -> dict[str, str]:
+    """All that it sees. It tells nobody about itself, and fetches nothing: its files are here."""
+    told = {
+        **seen,
+        "VLLM_API_KEY": key,
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_HOST_IP": HOST,
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+    }
+    if load.gpus:
+        return {
+            **told,
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": ",".join(map(str, load.gpus)),
+        }
+    cache = load.weights.cache_per_token * load.context * load.slots
+    return {**told, "VLLM_CPU_KVCACHE_SPACE": str(max(ceil(cache / GIB), 1))}
