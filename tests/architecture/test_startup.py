@@ -19,8 +19,8 @@ VENDORS = {
     "cryptography",
     "ollama",
 }
-MAX_MODULES = 950
-"""Of the whole gateway with jobs and all its dialects and skins, of some ten small modules each; FastAPI alone is 390,
+MAX_MODULES = 965
+"""Of the whole gateway with jobs, engines and all its dialects and skins, of some ten small modules each; FastAPI alone is 390,
 the interpreter 40. LiteLLM's `import litellm` was 2,634."""
 MAX_HELP_MODULES = 220
 HEAVY = {"asyncio", "pydantic", "fastapi", "uvicorn", "apsw", "prometheus_client", "rich", "cryptography"}
@@ -48,7 +48,7 @@ ASKED_FOR = {"scale", "grpc"}
 
 
 def test_the_assembly_loads_no_vendor_sdk_and_keeps_its_budget() -> None:
-    """Importing all that a gateway is made of loads no vendor's SDK, no price list and at most 950 modules."""
+    """Importing all that a gateway is made of loads no vendor's SDK, no price list and at most 965 modules."""
     found = [path for path in (ROOT / "src/foz/assembly").rglob("*.py") if path.stem not in ASKED_FOR]
     names = [".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__") for path in found]
     loaded = _loaded(f"import {', '.join(names)}")
