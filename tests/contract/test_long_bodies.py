@@ -6,7 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from foz.canon.content import Message, Text
+from foz.canon.request import ChatRequest
+from foz.canon.tool import ToolChoice, ToolSpec
+from foz.dialects.anthropic.client import MessagesClient
 from foz.dialects.anthropic.server import MessagesServer
+from foz.dialects.ollama.client import WordsClient
 from foz.dialects.ollama.server import ChatServer as OllamaServer
 from foz.dialects.openai.chat.server import ChatServer
 from foz.dialects.openai.responses.server import ResponsesServer
@@ -71,3 +76,15 @@ def test_what_is_nested_is_not_told_longer_than_it_was_written(between: str | No
     body = msgspec.json.encode({"model": "m", "max_tokens": 9, "messages": messages})
 
     assert len(msgspec.json.encode(MessagesServer().decode_request(body))) < 4 * len(body)
+
+
+@pytest.mark.parametrize("client", [MessagesClient(), WordsClient()], ids=["anthropic", "ollama"])
+def test_a_choice_among_many_tools_is_told_soon(client: Any) -> None:
+    """Of ten thousand tools, those that may be called are found by their names, not by going through all names."""
+    names = tuple(f"f{place}" for place in range(MANY))
+    tools = tuple(ToolSpec(name, None, msgspec.Raw(b'{"type":"object"}')) for name in names)
+    asked = ChatRequest("m", (Message("user", (Text("Hi"),)),), tools=tools, tool_choice=ToolChoice(allowed=names))
+    began = time.process_time()
+    client.encode_request(asked, "up")
+
+    assert time.process_time() - began < 0.5

@@ -1,5 +1,6 @@
 """Tools that a model may call."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Raw, Struct
@@ -20,3 +21,9 @@ class ToolChoice(Struct, frozen=True):
     mode: Literal["auto", "none", "required", "named"] = "auto"
     name: str | None = None
     allowed: tuple[str, ...] = ()
+
+
+def among(tools: Iterable[ToolSpec], names: Iterable[str | None]) -> list[ToolSpec]:
+    """Those of these names; all, where there are no names."""
+    wanted = frozenset(names)
+    return [tool for tool in tools if not wanted or tool.name in wanted]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from msgspec import Raw, Struct
 
 from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat
-from foz.canon.tool import ToolChoice, ToolSpec
+from foz.canon.tool import ToolChoice, ToolSpec, among
 from foz.dialects.anthropic.frames import DIALECT
 from foz.dialects.anthropic.media import Wire, unsupported
 from foz.dialects.anthropic.messages import leaves_thoughts_out, say_messages, say_system, thinks_on
@@ -96,7 +96,7 @@ def _say_sampling(request: ChatRequest) -> Wire:
 
 def _say_tools(request: ChatRequest) -> Wire:
     choice = request.tool_choice
-    offered = [tool for tool in request.tools if choice is None or not choice.allowed or tool.name in choice.allowed]
+    offered = among(request.tools, () if choice is None else choice.allowed)
     tools = [_say_tool(tool) for tool in offered]
     if not tools and "tools" not in request.vendor.get(DIALECT, {}):
         return {}

@@ -9,7 +9,7 @@ that is going on stand beside an empty message, those of earlier turns in the hi
 from foz.canon.content import Media, Message, ToolCall, ToolResult
 from foz.canon.fault import BadRequest
 from foz.canon.request import ChatRequest, ResponseFormat
-from foz.canon.tool import ToolSpec
+from foz.canon.tool import ToolSpec, among
 from foz.dialects.oci import saying
 from foz.dialects.oci.frames import DIALECT
 from foz.dialects.oci.saying import Wire
@@ -126,7 +126,7 @@ def _offered(request: ChatRequest) -> list[ToolSpec]:
     if choice.mode == "none":
         return []
     wanted = (choice.name,) if choice.mode == "named" else choice.allowed
-    return [tool for tool in request.tools if not wanted or tool.name in wanted]
+    return among(request.tools, wanted)
 
 
 def _tool(tool: ToolSpec) -> Wire:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from foz.canon.content import Media, Message, Part, Text, ToolCall, ToolResult
 from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat
-from foz.canon.tool import ToolSpec
+from foz.canon.tool import ToolSpec, among
 from foz.dialects.oci import saying
 from foz.dialects.oci.frames import DIALECT
 from foz.dialects.oci.saying import Wire
@@ -104,7 +104,7 @@ def _tools(request: ChatRequest) -> Wire:
     wanted: tuple[str | None, ...] = ()
     if choice is not None:
         wanted = (choice.name,) if choice.mode == "named" else choice.allowed
-    offered = [tool for tool in request.tools if not wanted or tool.name in wanted]
+    offered = among(request.tools, wanted)
     said: Wire = {"tools": [_tool(tool) for tool in offered]} if offered else {}
     if choice is not None and offered and choice.mode != "auto":
         said["toolsChoice"] = "NONE" if choice.mode == "none" else "REQUIRED"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from foz.canon.content import Media, Message, Part, Text, ToolCall, ToolResult
 from foz.canon.request import ChatRequest, ResponseFormat
-from foz.canon.tool import ToolChoice, ToolSpec
+from foz.canon.tool import ToolChoice, ToolSpec, among
 from foz.dialects.oci import saying
 from foz.dialects.oci.frames import DIALECT
 from foz.dialects.oci.saying import Wire
@@ -152,9 +152,7 @@ def _call(call: ToolCall) -> Wire:
 
 def _tools(request: ChatRequest) -> Wire:
     choice = request.tool_choice
-    offered = request.tools
-    if choice is not None and choice.allowed and choice.mode != "named":
-        offered = tuple(tool for tool in offered if tool.name in choice.allowed)
+    offered = among(request.tools, () if choice is None or choice.mode == "named" else choice.allowed)
     said: Wire = {"tools": [_tool(tool) for tool in offered]} if offered else {}
     if choice is not None and offered:
         said["toolChoice"] = _choice(choice)

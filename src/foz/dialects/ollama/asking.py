@@ -20,7 +20,7 @@ from foz.canon.request import (
     Sampling,
     Vendor,
 )
-from foz.canon.tool import ToolChoice, ToolSpec
+from foz.canon.tool import ToolChoice, ToolSpec, among
 from foz.dialects.ollama import schema
 from foz.dialects.ollama.frames import DIALECT
 from foz.dialects.ollama.messages import say_messages
@@ -160,15 +160,14 @@ def _say_tools(tools: Sequence[ToolSpec], choice: ToolChoice | None) -> list[sch
     """A choice is told by what is offered: Ollama has no other word for it."""
     offered = [
         schema.Tool(schema.Function(tool.name, tool.schema if tool.schema is not None else _ANYTHING, tool.description))
-        for tool in tools
-        if choice is None or _is_offered(tool.name, choice)
+        for tool in _offered(tools, choice)
     ]
     return offered or None
 
 
-def _is_offered(name: str, choice: ToolChoice) -> bool:
+def _offered(tools: Sequence[ToolSpec], choice: ToolChoice | None) -> Sequence[ToolSpec]:
+    if choice is None:
+        return tools
     if choice.mode == "none":
-        return False
-    if choice.mode == "named":
-        return name == choice.name
-    return not choice.allowed or name in choice.allowed
+        return ()
+    return among(tools, (choice.name,) if choice.mode == "named" else choice.allowed)
