@@ -20,8 +20,8 @@ VENDORS = {
     "ollama",
 }
 MAX_MODULES = 965
-"""Of the whole gateway with jobs, engines and all its dialects and skins, of some ten small modules each; FastAPI alone is 390,
-the interpreter 40. LiteLLM's `import litellm` was 2,634."""
+"""Of the whole gateway with jobs, engines and all its dialects and skins, of some ten small modules each; FastAPI alone
+is 390, the interpreter 40. LiteLLM's `import litellm` was 2,634."""
 MAX_HELP_MODULES = 220
 HEAVY = {"asyncio", "pydantic", "fastapi", "uvicorn", "apsw", "prometheus_client", "rich", "cryptography"}
 
