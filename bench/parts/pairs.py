@@ -30,7 +30,8 @@ STREAMS = 128
 PACE_MS = 10
 LONGEST = 2.0
 """Seconds of one run: there are many."""
-SHORTEST = 0.5
+SHORTEST = 1.0
+"""wrk counts whole seconds."""
 RAMP = 0.5
 
 

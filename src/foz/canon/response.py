@@ -71,21 +71,38 @@ class EmbedResponse(Struct, frozen=True):
 
 
 class _Growing:
-    """One choice while its events come in."""
+    """One choice while its events come in. Most of what may come never does: that is made when it comes."""
 
-    def __init__(self) -> None:
-        self.text: list[str] | None = None
-        self.refusal: list[str] | None = None
-        self.reasoning: list[ReasoningBlock] = []
-        self.open_block = False
-        self.calls: dict[int, tuple[str, str, list[str]]] = {}
-        self.reason: Reason | None = None
-        self.detail: str | None = None
-        self.logprobs: list[TokenLogprob] = []
-        self.refusal_logprobs: list[TokenLogprob] = []
-        self.vendor: Vendor = {}
+    text: list[str] | None = None
+    refusal: list[str] | None = None
+    reasoning: list[ReasoningBlock] | None = None
+    open_block = False
+    calls: dict[int, tuple[str, str, list[str]]] | None = None
+    reason: Reason | None = None
+    detail: str | None = None
+    logprobs: list[TokenLogprob] | None = None
+    refusal_logprobs: list[TokenLogprob] | None = None
+    vendor: Vendor = {}  # noqa: RUF012 - never changed, but put anew
+
+    def speak(self, event: TextGrew) -> None:
+        if self.text is None:
+            self.text = []
+        self.text.append(event.text)
+        if event.logprobs:
+            self.logprobs = self.logprobs or []
+            self.logprobs += event.logprobs
+
+    def refuse(self, event: RefusalGrew) -> None:
+        if self.refusal is None:
+            self.refusal = []
+        self.refusal.append(event.text)
+        if event.logprobs:
+            self.refusal_logprobs = self.refusal_logprobs or []
+            self.refusal_logprobs += event.logprobs
 
     def think(self, event: ReasoningGrew) -> None:
+        if self.reasoning is None:
+            self.reasoning = []
         if event.sealed is not None:
             self.reasoning.append(ReasoningBlock(event.text, event.signature, event.sealed))
             self.open_block = False
@@ -97,40 +114,42 @@ class _Growing:
             self.reasoning.append(ReasoningBlock(event.text, event.signature))
         self.open_block = event.signature is None
 
+    def call(self, event: CallOpened) -> None:
+        if self.calls is None:
+            self.calls = {}
+        self.calls[event.index] = (event.id, event.name, [])
+
     def choice(self) -> Choice:
+        calls = () if self.calls is None else sorted(self.calls.items())
         return Choice(
-            text=None if self.text is None else "".join(self.text),
-            refusal=None if self.refusal is None else "".join(self.refusal),
-            reasoning=tuple(self.reasoning),
-            calls=tuple(ToolCall(id, name, "".join(pieces)) for _, (id, name, pieces) in sorted(self.calls.items())),
-            reason=self.reason,
-            detail=self.detail,
-            logprobs=tuple(self.logprobs),
-            refusal_logprobs=tuple(self.refusal_logprobs),
-            vendor=self.vendor,
+            None if self.text is None else "".join(self.text),
+            None if self.refusal is None else "".join(self.refusal),
+            tuple(self.reasoning or ()),
+            tuple([ToolCall(id, name, "".join(pieces)) for _, (id, name, pieces) in calls]),
+            self.reason,
+            self.detail,
+            tuple(self.logprobs or ()),
+            tuple(self.refusal_logprobs or ()),
+            self.vendor,
         )
 
 
 def _grow(growing: _Growing, event: Event) -> None:
     match event:
-        case TextGrew(text=text, logprobs=logprobs):
-            growing.text = growing.text or []
-            growing.text.append(text)
-            growing.logprobs.extend(logprobs)
-        case RefusalGrew(text=text, logprobs=logprobs):
-            growing.refusal = growing.refusal or []
-            growing.refusal.append(text)
-            growing.refusal_logprobs.extend(logprobs)
+        case TextGrew():
+            growing.speak(event)
+        case ChoiceFinished():
+            growing.reason, growing.detail = event.reason, event.detail
         case ReasoningGrew():
             growing.think(event)
-        case CallOpened(index=index, id=id, name=name):
-            growing.calls[index] = (id, name, [])
-        case CallGrew(index=index, arguments=arguments):
-            growing.calls[index][2].append(arguments)
+        case CallGrew():
+            (growing.calls or {})[event.index][2].append(event.arguments)
+        case CallOpened():
+            growing.call(event)
+        case RefusalGrew():
+            growing.refuse(event)
         case VendorSaid(dialect=dialect, fields=fields):
             growing.vendor = {**growing.vendor, dialect: {**growing.vendor.get(dialect, {}), **fields}}
-        case ChoiceFinished(reason=reason, detail=detail):
-            growing.reason, growing.detail = reason, detail
         case _:
             pass
 
@@ -150,19 +169,22 @@ def fold(events: Iterable[Event]) -> Response:
             case Finished():
                 finished = event
             case _:
-                _grow(growing.setdefault(event.choice, _Growing()), event)
+                choice = growing.get(event.choice)
+                if choice is None:
+                    choice = growing[event.choice] = _Growing()
+                _grow(choice, event)
     if started is None or finished is None:
         msg = "an answer needs its first and its last event"
         raise ValueError(msg)
     return Response(
-        id=started.id,
-        model=started.model,
-        created=started.created,
-        choices=tuple(growing[index].choice() for index in sorted(growing)),
-        usage=usage.usage if usage else None,
-        vendor=started.vendor,
-        usage_vendor=usage.vendor if usage else {},
-        timing=finished.timing,
+        started.id,
+        started.model,
+        started.created,
+        tuple([growing[index].choice() for index in sorted(growing)]),
+        usage.usage if usage else None,
+        started.vendor,
+        usage.vendor if usage else {},
+        finished.timing,
     )
 
 

@@ -42,6 +42,7 @@ BLOCK = "block."
 _KEPT = ("container", "stop_details", "context_management")
 """What a message may say beside its content, kept verbatim."""
 _NOTHING = Raw(NULL)
+_NONE_KEPT = (_NOTHING,) * len(_KEPT)
 
 
 class Block(Struct):
@@ -58,14 +59,18 @@ class Block(Struct):
 
 
 class Message(Struct):
-    """A message, whole or without its content yet."""
+    """A message, whole or without its content yet. The last three are kept verbatim."""
 
+    type: str | None = None
     id: str | None = None
     model: str | None = None
     content: list[Raw] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
     usage: Raw = _NOTHING
+    container: Raw = _NOTHING
+    stop_details: Raw = _NOTHING
+    context_management: Raw = _NOTHING
 
 
 class Delta(Struct):
@@ -146,18 +151,20 @@ class Reader:
     def whole(self, data: bytes) -> list[Event]:
         """The events of a whole message. Raises Garbled, or the fault that the upstream reports."""
         try:
-            if _kind(Raw(data)) == "error":
-                raise fault_in_stream(data)
             message = _MESSAGE.decode(data)
+            if message.type == "error":
+                raise fault_in_stream(data)
             if message.content is None:
                 raise garbled("answer", "it has no content")
             events = [self._start(message)]
             for place, raw in enumerate(message.content):
                 events += self._open(place, raw)
                 events += self._close(place)
-            events += self._stop(message.stop_reason or "end_turn", message.stop_sequence, _said_beside(data))
+            events += self._stop(message.stop_reason or "end_turn", message.stop_sequence, _said_beside(message))
             return [*events, *self._finish()]
         except BROKEN as error:
+            if _is_error(data):
+                raise fault_in_stream(data) from None
             raise garbled("answer", error) from None
 
     # -- streamed ----------------------------------------------------------
@@ -205,7 +212,7 @@ class Reader:
         if bytes(raw) == NULL:
             return
         counted, news = usage.hear(raw)
-        self._counted = usage.later(self._counted, counted)
+        self._counted = usage.later(self._counted, counted) if self._measured else counted
         self._news = {**self._news, **news}
         self._measured = True
 
@@ -291,9 +298,11 @@ def _is_error(data: bytes) -> bool:
         return False
 
 
-def _said_beside(data: bytes) -> dict[str, Raw]:
-    bag = _BAG.decode(data)
-    return {name: bag[name] for name in _KEPT if name in bag and bytes(bag[name]) != NULL}
+def _said_beside(message: Message) -> dict[str, Raw]:
+    kept = (message.container, message.stop_details, message.context_management)
+    if kept == _NONE_KEPT:
+        return {}
+    return {name: raw for name, raw in zip(_KEPT, kept, strict=True) if bytes(raw) != NULL}
 
 
 def _verbatim(place: int, block: _Open) -> Event:

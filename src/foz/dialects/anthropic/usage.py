@@ -73,7 +73,7 @@ def say(usage: Usage | None, vendor: Bag) -> dict[str, object]:
         said["cache_read_input_tokens"] = usage.cached
     if usage.reasoning is not None:
         said["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
-    return {**said, **vendor}
+    return {**said, **vendor} if vendor else said
 
 
 _NOTHING = Usage()

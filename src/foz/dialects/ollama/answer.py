@@ -35,6 +35,8 @@ from foz.dialects.ollama.faults import NO_ERROR, fault_in_stream
 from foz.dialects.ollama.frames import BROKEN, DIALECT, garbled
 
 NULL = b"null"
+NO_MORE = b"{}"
+"""Nothing is said beside what is known."""
 REASONS: dict[str, Reason] = {"stop": "stop", "length": "length"}
 DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 _HEAD = frozenset({"remote_model", "remote_host"})
@@ -64,15 +66,15 @@ def seconds(written: str | float | None) -> int:
 
 def usage_of(counted: schema.Counted) -> Usage | None:
     """The counts in our words; None where nothing was counted."""
-    if all(getattr(counted, name) is None for name in schema.Counted.__struct_fields__):
+    if counted.eval_count is None and counted.prompt_eval_count is None and not durations_of(counted):
         return None
     return Usage(input=counted.prompt_eval_count, output=counted.eval_count or 0)
 
 
 def durations_of(counted: schema.Counted) -> dict[str, Raw]:
     """How long it took, in nanoseconds, by Ollama's names."""
-    found = {name: getattr(counted, name) for name in DURATIONS}
-    return {name: Raw(b"%d" % value) for name, value in found.items() if value is not None}
+    took = (counted.total_duration, counted.load_duration, counted.prompt_eval_duration, counted.eval_duration)
+    return {name: Raw(b"%d" % value) for name, value in zip(DURATIONS, took, strict=True) if value is not None}
 
 
 def arguments_of(raw: Raw) -> str:
@@ -106,24 +108,35 @@ class Reader:
         self._seed: str | None = None
         """What makes the ids of this answer its own; None before it began."""
         self._calls: set[str] = set()
+        self._known = True
 
     def take(self, data: bytes, *, whole: bool = False) -> list[Event]:
         """The events of a body or of a line. Raises Garbled, or the fault that the upstream reports."""
         what = "answer" if whole else "stream"
         try:
-            chunk = schema.CHUNK.decode(data)
+            chunk = self._read(data)
             if bytes(chunk.error) not in NO_ERROR:
                 raise fault_in_stream(chunk.error)
             if chunk.message is None and chunk.response is None and not chunk.done:
                 raise garbled(what, "it says nothing and is not done")
-            events = self._take(chunk, data)
+            events = self._take(chunk, data if chunk.__class__ is schema.Chunk else NO_MORE)
         except BROKEN as error:
             raise garbled(what, error) from None
         if whole and not self.done:
             raise garbled(what, "it is whole and says that it is not done")
         return events
 
+    def _read(self, data: bytes) -> schema.Chunk:
+        """A line: as one of which nothing is lost by reading it so, where it is."""
+        if self._known:
+            try:
+                return schema.KNOWN.decode(data)
+            except msgspec.ValidationError:
+                self._known = False  # who writes such fields writes them often
+        return schema.CHUNK.decode(data)
+
     def _take(self, chunk: schema.Chunk, data: bytes) -> list[Event]:
+        """`data` has what is not known of it, if there is any."""
         events: list[Event] = []
         if self._seed is None:
             events.append(self._start(chunk, data))
@@ -135,7 +148,7 @@ class Reader:
             events.append(TextGrew(said.content or "", 0, likely))
         for call in said.tool_calls or ():
             events += self._call(call)
-        extra = _news(_LOOSE.decode(data).message or {}, _SAID) if chunk.message is not None else {}
+        extra = _news(_LOOSE.decode(data).message or {}, _SAID) if data != NO_MORE else {}
         if extra:
             events.append(VendorSaid(DIALECT, extra))
         if chunk.done:

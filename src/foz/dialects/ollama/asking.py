@@ -46,7 +46,7 @@ def say_chat(request: ChatRequest, model: str) -> bytes:
     _demand_one(request.choices)
     body = schema.ChatBody(
         model=model,
-        messages=[],
+        messages=say_messages(request.messages),  # type: ignore[arg-type]  # one with extras is an object already
         stream=request.stream,
         options=_say_options(request, request.vendor),
         format=_say_format(request.response_format),
@@ -55,7 +55,7 @@ def say_chat(request: ChatRequest, model: str) -> bytes:
         top_logprobs=(request.top_logprobs or 0) if request.logprobs else 0,
         tools=_say_tools(request.tools, request.tool_choice),
     )
-    return _finish(body, {"messages": say_messages(request.messages)}, request.vendor)
+    return _finish(body, request.vendor)
 
 
 def say_generate(request: CompleteRequest, model: str) -> bytes:
@@ -78,7 +78,7 @@ def say_generate(request: CompleteRequest, model: str) -> bytes:
         logprobs=request.logprobs is not None,
         top_logprobs=request.logprobs or 0,
     )
-    return _finish(body, {}, request.vendor)
+    return _finish(body, request.vendor)
 
 
 def say_embed(request: EmbedRequest, model: str) -> bytes:
@@ -87,7 +87,7 @@ def say_embed(request: EmbedRequest, model: str) -> bytes:
     if len(inputs) < len(request.inputs):
         raise _unsupported("it takes texts to embed, not token ids", "input")
     body = schema.EmbedBody(model=model, input=inputs, dimensions=request.dimensions)
-    return _finish(body, {}, request.vendor)
+    return _finish(body, request.vendor)
 
 
 def _unsupported(why: str, field: str) -> Unsupported:
@@ -99,12 +99,12 @@ def _demand_one(choices: int, best_of: int = 1) -> None:
         raise _unsupported("it gives one answer, so ask once for each", "n" if choices != 1 else "best_of")
 
 
-def _finish(body: object, more: Mapping[str, object], vendor: Vendor) -> bytes:
+def _finish(body: object, vendor: Vendor) -> bytes:
     """The body with what does not fit its schema: extras never replace what was said."""
     extras = {name: raw for name, raw in vendor.get(DIALECT, {}).items() if name != "options"}
-    if not extras and not more:
+    if not extras:
         return json.encode(body)
-    return json.encode({**extras, **schema.BAG.decode(json.encode(body)), **more})
+    return json.encode({**extras, **schema.BAG.decode(json.encode(body))})
 
 
 # Options.

@@ -46,6 +46,8 @@ _SHARED = frozenset({"model", "stream", "options", "logprobs", "top_logprobs"})
 _CHAT = _SHARED | {"messages", "tools", "format", "think"}
 _TURN = _SHARED | {"prompt", "system", "images", "format", "think", "suffix", "raw"}
 _TEXT = _SHARED | {"prompt", "suffix"}
+_NUMBER: msgspec.json.Decoder[float] = msgspec.json.Decoder(int | float)
+_STRINGS = msgspec.json.Decoder(list[str])
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _HEAD = -(-ENOUGH // 3) * 4
 """Characters of base64 that tell what a picture is."""
@@ -92,7 +94,7 @@ class Options:
         if "stop" not in self._said:
             return ()
         try:
-            return tuple(msgspec.json.decode(self._said["stop"], type=list[str]))
+            return tuple(_STRINGS.decode(self._said["stop"]))
         except BROKEN:
             raise wrong("options.stop", "expected an array of strings") from None
 
@@ -105,7 +107,7 @@ class Options:
         if name not in self._said:
             return None
         try:
-            found = msgspec.json.decode(self._said[name], type=int | float)
+            found = _NUMBER.decode(self._said[name])
         except BROKEN:
             raise wrong(f"options.{name}", f"expected {kind}") from None
         if not -(2**63) <= found < 2**63:

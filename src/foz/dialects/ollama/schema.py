@@ -155,6 +155,16 @@ class Chunk(Counted):
     error: Raw = Raw(b"null")
 
 
+class _KnownSaid(Said, forbid_unknown_fields=True):
+    role: Raw = Raw(b"null")
+
+
+class KnownChunk(Chunk, forbid_unknown_fields=True):
+    """One that says nothing but what stands here."""
+
+    message: _KnownSaid | None = None
+
+
 class Embedded(Counted):
     """The answer of `/api/embed`; the older form's has one `embedding`."""
 
@@ -178,6 +188,7 @@ class Tags(Struct):
 
 
 CHUNK = msgspec.json.Decoder(Chunk)
+KNOWN = msgspec.json.Decoder(KnownChunk)
 EMBEDDED = msgspec.json.Decoder(Embedded)
 TAGS = msgspec.json.Decoder(Tags)
 BAG = msgspec.json.Decoder(Bag)

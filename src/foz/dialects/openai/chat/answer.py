@@ -6,7 +6,7 @@ field is not said, calls in pieces or whole, with or without an index, all at in
 never, own finish chunks, filler. What is the same is read the same; what is unknown but said goes to `VendorSaid`.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -118,6 +118,29 @@ class Chunk(Struct):
     error: Raw = Raw(NULL)
 
 
+class _KnownCall(Call):
+    type: Literal["function"] | None = None
+    custom: None = None  # type: ignore[assignment]  # there is none: else it is not read so
+
+
+class _KnownDelta(Delta, forbid_unknown_fields=True):
+    """One that says nothing but what stands here."""
+
+    role: Raw = Raw(NULL)
+    tool_calls: list[_KnownCall] | None = None  # type: ignore[assignment]  # nobody puts another call there
+
+
+class _KnownChoice(Choice):
+    delta: _KnownDelta | None = None
+    message: _KnownDelta | None = None
+
+
+class _KnownChunk(Chunk):
+    """One of which nothing is lost by reading it so."""
+
+    choices: list[_KnownChoice] | None = None  # type: ignore[assignment]  # nobody puts another choice there
+
+
 class _LooseChoice(Struct):
     delta: dict[str, Raw] | None = None
     message: dict[str, Raw] | None = None
@@ -127,7 +150,9 @@ class _Loose(Struct):
     choices: list[_LooseChoice] | None = None
 
 
+_NOTHING = Delta()
 _CHUNK = msgspec.json.Decoder(Chunk)
+_KNOWN = msgspec.json.Decoder(_KnownChunk)
 _LOOSE = msgspec.json.Decoder(_Loose)
 _BAG = msgspec.json.Decoder(dict[str, Raw])
 
@@ -218,6 +243,7 @@ class Reader:
         self._closed: set[int] = set()
         self._calls: dict[int, _Calls] = {}
         self._usage: Raw | None = None
+        self._known = True
 
     @property
     def complete(self) -> bool:
@@ -228,15 +254,23 @@ class Reader:
         """The events of a body or of a chunk. Raises Garbled, or the fault that the upstream reports."""
         what = "answer" if whole else "stream"
         try:
-            chunk = _CHUNK.decode(data)
+            chunk, loose = self._read(data)
             if bytes(chunk.error) not in NO_ERROR or chunk.object == "error":
                 raise fault_in_stream(data)
-            loose = _LOOSE.decode(data).choices or ()
             if whole and not chunk.choices:
                 raise garbled(what, "it has no choices")
             return self._take(chunk, loose, data, whole=whole)
         except BROKEN as error:
             raise garbled(what, error) from None
+
+    def _read(self, data: bytes) -> "tuple[Chunk, list[_LooseChoice] | None]":
+        """A chunk, and the fields of its choices where there may be some that are not known."""
+        if self._known:
+            try:
+                return _KNOWN.decode(data), None
+            except msgspec.ValidationError:
+                self._known = False  # who writes such fields writes them often
+        return _CHUNK.decode(data), _LOOSE.decode(data).choices
 
     def finish(self) -> list[Event]:
         """The last events."""
@@ -252,7 +286,7 @@ class Reader:
         measured, vendor = told
         return [Measured(measured, {DIALECT: vendor} if vendor else {}), Finished()]
 
-    def _take(self, chunk: Chunk, loose: "list[_LooseChoice] | tuple[()]", data: bytes, *, whole: bool) -> list[Event]:
+    def _take(self, chunk: Chunk, loose: "list[_LooseChoice] | None", data: bytes, *, whole: bool) -> list[Event]:
         events: list[Event] = []
         counted = bytes(chunk.usage) != NULL
         if counted:
@@ -262,32 +296,39 @@ class Reader:
             vendor = {name: raw for name, raw in _BAG.decode(data).items() if name not in _TOP and bytes(raw) != NULL}
             about = {DIALECT: vendor} if vendor else {}
             events.append(Started(chunk.id or "", chunk.model or "", int(chunk.created or 0), about))
-        for choice, fields in zip(chunk.choices or (), loose, strict=True):
-            events.extend(self._choose(choice, (fields.message if whole else fields.delta) or {}, whole=whole))
+        for place, choice in enumerate(chunk.choices or ()):
+            fields = None if loose is None else loose[place].message if whole else loose[place].delta
+            events += self._choose(choice, fields or {}, whole=whole)
         return events
 
     def _choose(self, choice: Choice, fields: dict[str, Raw], *, whole: bool) -> list[Event]:
         index = choice.index or 0
         if index not in self._closed:
             self._open.add(index)
-        delta = (choice.message if whole else choice.delta) or Delta()
-        calls = self._calls.setdefault(index, _Calls(index))
+        delta = (choice.message if whole else choice.delta) or _NOTHING
         events = _words(delta, choice.logprobs, index)
         extra = {name: raw for name, raw in fields.items() if name not in _SAID and bytes(raw) != NULL}
-        if any(call.type == "custom" or bytes(call.custom) != NULL for call in delta.tool_calls or ()):
-            extra["tool_calls"] = fields["tool_calls"]
-        else:
+        for call in delta.tool_calls or ():
+            if call.__class__ is Call and (call.type == "custom" or bytes(call.custom) != NULL):
+                extra["tool_calls"] = fields["tool_calls"]
+        if "tool_calls" not in extra:
             for call in delta.tool_calls or ():
-                events.extend(calls.take(call, whole=whole))
+                events += self._calls_of(index).take(call, whole=whole)
         if delta.function_call is not None:
-            events.extend(calls.take(Call(index=-1, function=delta.function_call), whole=whole))
+            events += self._calls_of(index).take(Call(index=-1, function=delta.function_call), whole=whole)
         if extra:
             events.append(VendorSaid(DIALECT, extra, index))
         if choice.finish_reason and index not in self._closed:
             self._open.discard(index)
             self._closed.add(index)
-            events.append(_finish(choice, index, called=bool(calls)))
+            events.append(_finish(choice, index, called=bool(self._calls.get(index))))
         return events
+
+    def _calls_of(self, index: int) -> _Calls:
+        known = self._calls.get(index)
+        if known is None:
+            known = self._calls[index] = _Calls(index)
+        return known
 
 
 def _words(delta: Delta, logprobs: Logprobs | None, index: int) -> list[Event]:

@@ -32,6 +32,7 @@ _TOOL = msgspec.json.Decoder(schema.FunctionTool)
 _NAMED = msgspec.json.Decoder(schema.FunctionChoice)
 _ALLOWED = msgspec.json.Decoder(schema.AllowedChoice)
 _NULL = b"null"
+_TRUE, _FALSE = Raw(b"true"), Raw(b"false")
 _FORWARDED = frozenset({"prompt_cache_key", "safety_identifier", "service_tier"})
 """Fields that chat completions know by the same name."""
 _LEFT = frozenset({"client_metadata", "modalities", "moderation", "prompt_cache_options", "prompt_cache_retention"})
@@ -79,8 +80,11 @@ def hear(asked: schema.Body, body: bytes, history: Sequence[Raw], instead: Mappi
     A checked body in our words, what went before in front of it, and what its references mean in their place.
     Raises BadRequest, Unsupported.
     """
-    items = [instead.get(place, raw) for place, raw in enumerate(as_items(asked.input))]
-    said = hear_items(items, history)
+    if isinstance(asked.input, str) and not history:
+        said: tuple[Message, ...] = (Message("user", (Text(asked.input),)),)
+    else:
+        items = [instead.get(place, raw) for place, raw in enumerate(as_items(asked.input))]
+        said = hear_items(items, history)
     told = (Message("system", (Text(asked.instructions),)),) if asked.instructions else ()
     tools = _hear_tools(asked)
     return ChatRequest(
@@ -125,8 +129,8 @@ def _vendor(asked: schema.Body, body: bytes) -> dict[str, dict[str, Raw]]:
         known["verbosity"] = Raw(json.encode(asked.text.verbosity))
     said = {
         "echo": Raw(json.encode(_echo(asked))),
-        "summarizes": Raw(json.encode(_summarizes(asked))),
-        "seals": Raw(json.encode(_SEALED in (asked.include or ()))),
+        "summarizes": _TRUE if _summarizes(asked) else _FALSE,
+        "seals": _TRUE if _SEALED in (asked.include or ()) else _FALSE,
     }
     return {ECHO: said, DIALECT: known} if known else {ECHO: said}
 

@@ -10,6 +10,7 @@ from foz.dialects.openai.faults import describe
 from foz.wire import json, sse
 
 Wire = dict[str, object]
+_NOTHING = b"{}"
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -43,8 +44,9 @@ def object_of(
     *,
     error: Fault | None = None,
     usage: Usage | None = None,
-) -> Wire:
-    """A response."""
+    details: Wire | None = None,
+) -> Raw:
+    """A response; what of the request is said again stands last, as it was written."""
     said: Wire = {
         "id": manner.id,
         "object": "response",
@@ -52,11 +54,12 @@ def object_of(
         "status": status,
         "model": model,
         "error": None if error is None else error_of(error),
-        "incomplete_details": None,
+        "incomplete_details": details,
         "output": output,
         "usage": None if usage is None else say_usage(usage),
     }
-    return {**said, **_MEMBERS.decode(manner.echo)}
+    told, echo = json.encode(said), bytes(manner.echo)
+    return Raw(told if echo == _NOTHING else b"%b,%b" % (told[:-1], echo[1:]))
 
 
 def error_of(fault: Fault) -> Wire:

@@ -16,7 +16,6 @@ from foz.dialects.openai.responses.items import files_of
 from foz.dialects.openai.responses.saying import Manner, object_of, told_first
 from foz.dialects.openai.responses.stream import ResponseEncoder
 from foz.ports.codec import Answer
-from foz.wire import json
 
 
 class Thread(Struct, frozen=True, array_like=True):
@@ -87,17 +86,14 @@ class ResponsesServer:
         """A whole answer's body."""
         if not isinstance(answer, Response):
             raise TypeError("a response is made of a Response")
-        encoder = self.encoder(request, model)
+        encoder = self._told(request, model, quiet=True)
         for event in unfold(answer):
             encoder.feed(event)
         return encoder.body(seals=encoder.seals)
 
     def encoder(self, request: Request, model: str) -> ResponseEncoder:
         """For a stream."""
-        if not isinstance(request, ChatRequest):
-            raise TypeError("a response answers a chat")
-        self._encoder = ResponseEncoder(self._manner(request), model)
-        return self._encoder
+        return self._told(request, model, quiet=False)
 
     def encode_fault_event(self, fault: Fault) -> bytes:
         """A fault in the middle of a stream: the response has failed. Before there is one, SDKs raise on it."""
@@ -106,13 +102,19 @@ class ResponsesServer:
     def queued(self, body: bytes) -> bytes:
         """The response as it is told when it was accepted to be made in the background."""
         manner = self._manner(self.decode_request(body))
-        return json.encode(object_of(manner, self.body(body).model, "queued", []))
+        return bytes(object_of(manner, self.body(body).model, "queued", []))
 
     def kept(self) -> bytes:
         """The whole response as it is kept, once it was told."""
         if self._encoder is None:
             raise RuntimeError("nothing was told yet")
         return self._encoder.body(seals=True)
+
+    def _told(self, request: Request, model: str, *, quiet: bool) -> ResponseEncoder:
+        if not isinstance(request, ChatRequest):
+            raise TypeError("a response answers a chat")
+        self._encoder = ResponseEncoder(self._manner(request), model, quiet=quiet)
+        return self._encoder
 
     def _manner(self, request: ChatRequest) -> Manner:
         said = request.vendor[asking.ECHO]

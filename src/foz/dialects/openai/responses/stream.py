@@ -39,9 +39,11 @@ TOLD_WHEN_ACCEPTED = 2
 class ResponseEncoder:
     """Events to the bytes of a stream. Implements `ports.codec.EventEncoder`."""
 
-    def __init__(self, manner: Manner, model: str) -> None:
+    def __init__(self, manner: Manner, model: str, *, quiet: bool = False) -> None:
         self._manner = manner
         self._model = model
+        self._quiet = quiet
+        """Nothing is told: only what it comes to is asked for."""
         self._number = TOLD_WHEN_ACCEPTED if manner.queued else 0
         self._items: list[Item] = []
         self._closed = 0
@@ -84,7 +86,7 @@ class ResponseEncoder:
         """The whole response, once all is said; with what vendors want back of thoughts, where that is wanted."""
         seals = seals and any(isinstance(item, Thoughts) for item in self._items)
         if seals not in self._bodies:
-            self._bodies[seals] = json.encode(self._object(seals=seals))
+            self._bodies[seals] = self._object(seals=seals)
         return self._bodies[seals]
 
     @property
@@ -117,6 +119,8 @@ class ResponseEncoder:
         self._manner = structs.replace(
             manner, id=manner.id or f"resp_{event.id}", created=manner.created or event.created
         )
+        if self._quiet:
+            return b""
         said: Wire = {"response": object_of(self._manner, self._model, "in_progress", [])}
         created = b"" if manner.queued else self._event("response.created", said)
         return created + self._event("response.in_progress", said)
@@ -182,6 +186,8 @@ class ResponseEncoder:
         told = self._shut(ready)
         self._speech = None
         self._items.append(item)
+        if self._quiet:
+            return b""
         return told + self._told([Growing("output_item.added", {"item": item.bare()}, item.index)])
 
     def _shut(self, until: int) -> bytes:
@@ -190,12 +196,16 @@ class ResponseEncoder:
         for item in self._items[self._closed : until]:
             cut = self._status == "incomplete" and (item is self._items[-1] or not item.closable)
             told += item.close(complete=not cut)
+            if self._quiet:
+                continue
             told.append(Growing("output_item.done", {"item": item.whole(seals=self._manner.seals)}, item.index))
         self._closed = max(self._closed, until)
         return self._told(told)
 
     def _told(self, growing: Sequence[Growing], grown: str = "") -> bytes:
         self._count(grown)
+        if self._quiet:
+            return b""
         return b"".join(
             self._event(f"response.{name}", {"output_index": place, **fields}) for name, fields, place in growing
         )
@@ -211,11 +221,10 @@ class ResponseEncoder:
     def _status(self) -> str:
         return "completed" if incomplete(self._finish) is None else "incomplete"
 
-    def _object(self, *, seals: bool) -> Wire:
+    def _object(self, *, seals: bool) -> bytes:
         output = [item.whole(seals=seals) for item in self._items]
-        said = object_of(self._manner, self._model, self._status, output, usage=self._usage)
-        said["incomplete_details"] = incomplete(self._finish)
-        return said
+        details = incomplete(self._finish)
+        return bytes(object_of(self._manner, self._model, self._status, output, usage=self._usage, details=details))
 
     def _event(self, kind: str, fields: Wire) -> bytes:
         told = event(kind, fields, self._number)
