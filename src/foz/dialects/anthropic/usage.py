@@ -27,7 +27,12 @@ class Counted(Struct):
     output_tokens_details: _Details | None = None
 
 
+class _KnownCounted(Counted, forbid_unknown_fields=True):
+    """One of which nothing is lost by reading it so."""
+
+
 _KNOWN = frozenset(Counted.__struct_fields__)
+_ALL_KNOWN = msgspec.json.Decoder(_KnownCounted)
 _COUNTED = msgspec.json.Decoder(Counted)
 _BAG = msgspec.json.Decoder(Bag)
 
@@ -55,6 +60,10 @@ def later(before: Counted, now: Counted) -> Counted:
 
 def hear(raw: Raw) -> tuple[Counted, Bag]:
     """The counts, and what only the vendor has a word for. Raises msgspec's errors where it is no usage."""
+    try:
+        return _ALL_KNOWN.decode(raw), {}
+    except msgspec.ValidationError:
+        pass
     news = {name: value for name, value in _BAG.decode(raw).items() if name not in _KNOWN and bytes(value) != b"null"}
     return _COUNTED.decode(raw), news
 

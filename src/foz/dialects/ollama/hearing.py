@@ -226,8 +226,16 @@ def _images(images: Sequence[str] | None, field: str) -> Iterator[Media]:
 
 def hear_messages(messages: Sequence[bodies.Message]) -> tuple[Message, ...]:
     """The turns of a conversation. Raises BadRequest."""
+    if not any(map(_says_more, messages)):
+        return tuple([Message(one.role, (Text(one.content or ""),)) for one in messages])  # type: ignore[arg-type]  # so
     ids = _Ids(messages)
     return tuple(_message(message, ids, f"messages[{at}]") for at, message in enumerate(messages))
+
+
+def _says_more(message: bodies.Message) -> bool:
+    """Whether a message is more than the words of someone."""
+    more = message.images or message.tool_calls or message.thinking
+    return bool(more) or message.role == "tool" or message.role not in ROLES
 
 
 def check_messages(messages: Sequence[bodies.Message]) -> bool:

@@ -32,6 +32,23 @@ class Counted(Struct):
     prompt_cache_hit_tokens: int | None = None
 
 
+class _KnownInput(_Input, forbid_unknown_fields=True):
+    pass
+
+
+class _KnownOutput(_Output, forbid_unknown_fields=True):
+    pass
+
+
+class _KnownCounted(Counted, forbid_unknown_fields=True):
+    """One of which nothing is lost by reading it so."""
+
+    prompt_tokens_details: _KnownInput | None = None
+    completion_tokens_details: _KnownOutput | None = None
+    prompt_cache_hit_tokens: None = None
+    total_tokens: int | None = None
+
+
 _KNOWN = {
     "prompt_tokens": frozenset[str](),
     "completion_tokens": frozenset[str](),
@@ -40,6 +57,7 @@ _KNOWN = {
     "completion_tokens_details": frozenset(_Output.__struct_fields__),
 }
 _BAG = msgspec.json.Decoder(Bag)
+_ALL_KNOWN = msgspec.json.Decoder(_KnownCounted | None)
 _COUNTED = msgspec.json.Decoder(Counted | None)
 
 
@@ -59,10 +77,16 @@ def tokens(counted: Counted) -> Usage | None:
 
 def hear(raw: Raw) -> tuple[Usage, Bag] | None:
     """The counts, and what only the vendor has a word for. Raises msgspec's errors where it is no usage."""
-    counted = _COUNTED.decode(raw)
+    try:
+        counted: Counted | None = _ALL_KNOWN.decode(raw)
+        known = True
+    except msgspec.ValidationError:
+        counted, known = _COUNTED.decode(raw), False
     usage = tokens(counted) if counted else None
     if usage is None:
         return None
+    if known:
+        return usage, {}
     return usage, {name: value for name, value in _BAG.decode(raw).items() if _is_news(name, value)}
 
 
@@ -85,13 +109,12 @@ def say(usage: Usage, vendor: Bag) -> dict[str, object]:
         said["completion_tokens"] = usage.output
     if usage.input is not None and usage.output is not None:
         said["total_tokens"] = usage.input + usage.output
-    before = {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_written}
-    before = {name: count for name, count in before.items() if count is not None}
-    if before:
-        said["prompt_tokens_details"] = before
+    if usage.cached is not None or usage.cache_written is not None:
+        before = {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_written}
+        said["prompt_tokens_details"] = {name: count for name, count in before.items() if count is not None}
     if usage.reasoning is not None:
         said["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
-    return {**said, **vendor}
+    return {**said, **vendor} if vendor else said
 
 
 _NOTHING = Usage()

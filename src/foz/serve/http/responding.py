@@ -61,7 +61,7 @@ class Responding:
         try:
             asked = ResponsesServer().body(turn.body)
             thread = await self._thread(whose, turn, asked)
-            codec = ResponsesServer(thread)
+            codec = ResponsesServer(thread, (turn.body, asked))
             turn = structs.replace(turn, codec=codec)
             if asked.background:
                 kept = await self._accept(turn, visit, whose, thread)

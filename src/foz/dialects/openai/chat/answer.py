@@ -135,9 +135,12 @@ class _KnownChoice(Choice):
     message: _KnownDelta | None = None
 
 
-class _KnownChunk(Chunk):
+class _KnownChunk(Chunk, forbid_unknown_fields=True):
     """One of which nothing is lost by reading it so."""
 
+    system_fingerprint: Raw = Raw(NULL)
+    service_tier: Raw = Raw(NULL)
+    obfuscation: Raw = Raw(NULL)
     choices: list[_KnownChoice] | None = None  # type: ignore[assignment]  # nobody puts another choice there
 
 
@@ -293,7 +296,7 @@ class Reader:
             self._usage = chunk.usage
         if not self._started and (chunk.choices or counted):
             self._started = True
-            vendor = {name: raw for name, raw in _BAG.decode(data).items() if name not in _TOP and bytes(raw) != NULL}
+            vendor = _beside(chunk, data)
             about = {DIALECT: vendor} if vendor else {}
             events.append(Started(chunk.id or "", chunk.model or "", int(chunk.created or 0), about))
         for place, choice in enumerate(chunk.choices or ()):
@@ -329,6 +332,14 @@ class Reader:
         if known is None:
             known = self._calls[index] = _Calls(index)
         return known
+
+
+def _beside(chunk: Chunk, data: bytes) -> dict[str, Raw]:
+    """What an answer says beside its choices that only this dialect has words for."""
+    if isinstance(chunk, _KnownChunk):
+        said = {"system_fingerprint": chunk.system_fingerprint, "service_tier": chunk.service_tier}
+        return {name: raw for name, raw in said.items() if bytes(raw) != NULL}
+    return {name: raw for name, raw in _BAG.decode(data).items() if name not in _TOP and bytes(raw) != NULL}
 
 
 def _words(delta: Delta, logprobs: Logprobs | None, index: int) -> list[Event]:

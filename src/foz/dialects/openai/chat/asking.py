@@ -64,7 +64,10 @@ def manner_of(quirks: Collection[str]) -> Manner:
 
 def hear(asked: schema.Body, body: bytes) -> ChatRequest:
     """A checked body in our words."""
-    vendor = {name: raw for name, raw in extras(body, _HEARD).items() if bytes(raw) != b"null"}
+    known = isinstance(asked, schema.KnownBody)
+    vendor: dict[str, Raw] = {}
+    if not isinstance(asked, schema.KnownBody) or asked.own:
+        vendor = {name: raw for name, raw in extras(body, _HEARD).items() if bytes(raw) != b"null"}
     custom = [tool for tool in asked.tools or () if isinstance(tool, schema.CustomTool)]
     if custom:
         vendor["tools"] = Raw(json.encode(custom))
@@ -73,7 +76,7 @@ def hear(asked: schema.Body, body: bytes) -> ChatRequest:
     options = asked.stream_options
     return ChatRequest(
         model=asked.model,
-        messages=hear_messages(asked.messages, body),
+        messages=hear_messages(asked.messages, None if known else body),
         tools=_hear_tools(asked),
         tool_choice=_hear_choice(asked.tool_choice) or _hear_legacy_choice(asked.function_call),
         parallel_tools=asked.parallel_tool_calls,

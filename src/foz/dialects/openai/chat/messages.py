@@ -38,8 +38,10 @@ _LOOSE = msgspec.json.Decoder(_Loose)
 # In.
 
 
-def hear_messages(messages: list[schema.Message], body: bytes) -> tuple[Message, ...]:
-    """The messages of a checked body in our words."""
+def hear_messages(messages: list[schema.Message], body: bytes | None) -> tuple[Message, ...]:
+    """The messages of a checked body in our words; without the body where they say nothing else."""
+    if body is None:
+        return tuple([_hear(message, {}, {}) for message in messages])
     heard: list[Message] = []
     legacy: dict[str, str] = {}
     loose = _LOOSE.decode(body).messages

@@ -305,3 +305,46 @@ class Body(Struct):
     store: bool | None = None
     verbosity: str | None = None
     web_search_options: Bag | None = None
+
+
+# The same, where nothing is said that does not stand here: then nothing is lost by reading it so.
+
+
+class KnownSystem(SystemMessage, forbid_unknown_fields=True, tag_field="role", tag="system"):
+    """What the model is told to be."""
+
+
+class KnownDeveloper(DeveloperMessage, forbid_unknown_fields=True, tag_field="role", tag="developer"):
+    """The same, for newer models."""
+
+
+class KnownUser(UserMessage, forbid_unknown_fields=True, tag_field="role", tag="user"):
+    """What the user says."""
+
+
+class KnownAssistant(AssistantMessage, forbid_unknown_fields=True, tag_field="role", tag="assistant"):
+    """What the model said."""
+
+
+class KnownTool(ToolMessage, forbid_unknown_fields=True, tag_field="role", tag="tool"):
+    """What a call came to."""
+
+
+class KnownBody(Body, forbid_unknown_fields=True):
+    """A body without the legacy of functions."""
+
+    messages: Annotated[list[KnownSystem | KnownDeveloper | KnownUser | KnownAssistant | KnownTool], Meta(min_length=1)]  # type: ignore[assignment]  # nobody puts another message there
+    functions: None = None
+    function_call: None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether it says what canon has no word for."""
+        said = (
+            self.audio, self.metadata, self.modalities, self.prediction, self.prompt_cache_key, self.safety_identifier,
+            self.service_tier, self.store, self.verbosity, self.web_search_options,
+        )  # fmt: skip
+        return said != _NONE or isinstance(self.tool_choice, CustomChoice)
+
+
+_NONE = (None,) * 10

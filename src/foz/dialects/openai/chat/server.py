@@ -17,8 +17,10 @@ from foz.dialects.openai.frames import DIALECT
 from foz.ports.codec import Answer
 from foz.ports.files import PREFIX
 from foz.wire import json
+from foz.wire.json import too_deep
 
 _BODY = msgspec.json.Decoder(schema.Body)
+_KNOWN = msgspec.json.Decoder(schema.KnownBody)
 _PARTS = ("text", "image_url", "input_audio", "file", "refusal")
 WORDS: Words = {
     "messages[].role": ("system", "developer", "user", "assistant", "tool", "function"),
@@ -135,6 +137,20 @@ def _read(body: bytes) -> schema.Body:
     return asked
 
 
+def _known(body: bytes) -> schema.Body | None:
+    """A body of which nothing is lost by reading it so; None where it is not certain that this is one."""
+    if too_deep(body):
+        return None
+    try:
+        if not body.isascii():
+            body.decode()
+        asked = _KNOWN.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    _agree(asked)
+    return asked
+
+
 class ChatServer:
     """Implements `ports.codec.ServerCodec`."""
 
@@ -156,7 +172,8 @@ class ChatServer:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """The whole request in our words."""
-        return asking.hear(_read(body), body)
+        asked = _known(body)
+        return asking.hear(_read(body) if asked is None else asked, body)
 
     def encode_response(self, answer: Answer, request: Request, model: str) -> bytes:
         """A whole answer's body."""
@@ -172,7 +189,8 @@ class ChatServer:
         }
         if answer.usage is not None:
             said["usage"] = usage.say(answer.usage, answer.usage_vendor.get(DIALECT, {}))
-        return json.encode({**said, **answer.vendor.get(DIALECT, {})})
+        vendor = answer.vendor.get(DIALECT)
+        return json.encode({**said, **vendor} if vendor else said)
 
     def encoder(self, request: Request, model: str) -> ChatEncoder:
         """For a stream."""

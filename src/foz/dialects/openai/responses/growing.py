@@ -70,9 +70,11 @@ class Speech:
 
     closable = True
 
-    def __init__(self, id: str, index: int) -> None:
+    def __init__(self, id: str, index: int, *, quiet: bool = False) -> None:
         self.id = id
         self.index = index
+        self._quiet = quiet
+        """Nobody is told of its growing."""
         self._parts: list[_Part] = []
         self._status = "in_progress"
 
@@ -86,16 +88,20 @@ class Speech:
             return []
         told = self._end()
         self._parts.append(_Part(kind))
+        if self._quiet:
+            return []
         return [*told, self._growing("content_part.added", {"part": self._parts[-1].whole()})]
 
     def grow(self, text: str, logprobs: tuple[TokenLogprob, ...]) -> list[Growing]:
         """More of the part that grows."""
         part = self._parts[-1]
         part.pieces.append(text)
-        if part.kind == "refusal":
-            return [self._growing("refusal.delta", {"delta": text})]
         likely = [_likely(token) for token in logprobs]
         part.logprobs += likely
+        if self._quiet:
+            return []
+        if part.kind == "refusal":
+            return [self._growing("refusal.delta", {"delta": text})]
         return [self._growing("output_text.delta", {"delta": text, "logprobs": likely})]
 
     def add(self, text: str) -> None:
@@ -121,7 +127,7 @@ class Speech:
         return {**self.bare(), "status": _ended(self._status), "content": content}
 
     def _end(self) -> list[Growing]:
-        if not self._parts:
+        if self._quiet or not self._parts:
             return []
         part = self._parts[-1]
         done: Wire = (

@@ -181,6 +181,8 @@ def _link(url: str | None) -> tuple[str | None, str | None, str | None]:
 def _media(messages: Iterable[Message]) -> Iterable[Media]:
     for message in messages:
         for part in message.parts:
+            if part.__class__ is Text:
+                continue
             if isinstance(part, Media):
                 yield part
             elif isinstance(part, ToolResult):
@@ -194,8 +196,11 @@ def files_of(messages: Iterable[Message]) -> frozenset[str]:
 
 def needs_of(messages: Iterable[Message]) -> set[str]:
     """What a target must be able to do for these; what our own files need is known when they are read."""
+    shown = list(_media(messages))
+    if not shown:
+        return set()
     wanted = {"image": Capability.IMAGES, "audio": Capability.AUDIO, "file": Capability.FILES}
-    return {wanted[one.kind].value for one in _media(messages) if not _is_ours(one) and one.kind in wanted}
+    return {wanted[one.kind].value for one in shown if not _is_ours(one) and one.kind in wanted}
 
 
 def _is_ours(media: Media) -> bool:

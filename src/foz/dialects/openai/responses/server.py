@@ -49,9 +49,10 @@ def unpacked(said: Sequence[str]) -> Thread:
 class ResponsesServer:
     """Implements `ports.codec.ServerCodec`."""
 
-    def __init__(self, thread: Thread = NO_THREAD) -> None:
+    def __init__(self, thread: Thread = NO_THREAD, read: tuple[bytes, schema.Body] | None = None) -> None:
         self._thread = thread
-        self._read: tuple[bytes, schema.Body] | None = None
+        self._read = read
+        """A body that was checked, and what it says."""
         self._heard: tuple[bytes, ChatRequest] | None = None
         self._encoder: ResponseEncoder | None = None
 

@@ -61,6 +61,8 @@ class ResponseEncoder:
     def feed(self, event: Event) -> bytes:
         """The bytes that say this event; may be none."""
         match event:
+            case Started() | ChoiceFinished() | Measured() | Finished():
+                return self._note(event)
             case TextGrew(text=text, choice=0, logprobs=()) if self._speech is not None and text:
                 return self._more(self._speech, text)
             case TextGrew(text=text, choice=0, logprobs=logprobs):
@@ -73,10 +75,8 @@ class ResponseEncoder:
                 return self._call(event)
             case CallGrew(index=index, arguments=arguments, choice=0):
                 return self._grow(self._calls[index], arguments)
-            case Started():
-                return self._start(event)
             case _:
-                return self._note(event)
+                return b""
 
     def close(self) -> bytes:
         """The terminal frame. Where it cannot be sent, `fail` takes its number."""
@@ -102,8 +102,10 @@ class ResponseEncoder:
 
     # -- what comes in -----------------------------------------------------
 
-    def _note(self, event: Event) -> bytes:
+    def _note(self, event: Started | ChoiceFinished | Measured | Finished) -> bytes:
         match event:
+            case Started():
+                return self._start(event)
             case ChoiceFinished(choice=0):
                 self._finish = event
             case Measured(usage=usage):
@@ -131,7 +133,7 @@ class ResponseEncoder:
         item = self._current()
         opened = b""
         if not isinstance(item, Speech):
-            item = Speech(self._name("msg"), len(self._items))
+            item = Speech(self._name("msg"), len(self._items), quiet=self._quiet)
             opened = self._open(item)
         told = opened + self._told(item.begin(kind)) + self._told(item.grow(text, logprobs), text)
         self._speech = item if kind == "output_text" else None
