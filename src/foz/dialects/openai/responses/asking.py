@@ -20,6 +20,7 @@ from foz.dialects.openai.frames import DIALECT
 from foz.dialects.openai.responses import schema
 from foz.dialects.openai.responses.items import as_items, hear_items, needs_of, read
 from foz.wire import json
+from foz.wire.json import too_deep
 
 ECHO = "responses"
 """The bag of what the answer repeats."""
@@ -27,11 +28,14 @@ PREFIX = "resp_"
 MOST_TOOLS = 1_000
 LONGEST_ID = 128
 _BODY = msgspec.json.Decoder(schema.Body)
+_KNOWN = msgspec.json.Decoder(schema.KnownBody)
 _KIND = msgspec.json.Decoder(schema.Kind)
 _TOOL = msgspec.json.Decoder(schema.FunctionTool)
 _NAMED = msgspec.json.Decoder(schema.FunctionChoice)
 _ALLOWED = msgspec.json.Decoder(schema.AllowedChoice)
 _NULL = b"null"
+_NONE_SAID = (None, None, None)
+_NO_THINKING, _NO_FORM, _ANY_TEXT = schema.Thinking(), schema.TextForm(), schema.TextFormat()
 _TRUE, _FALSE = Raw(b"true"), Raw(b"false")
 _FORWARDED = frozenset({"prompt_cache_key", "safety_identifier", "service_tier"})
 """Fields that chat completions know by the same name."""
@@ -49,9 +53,21 @@ _SEALED = "reasoning.encrypted_content"
 
 def heard(body: bytes) -> schema.Body:
     """A body, checked. Raises BadRequest, Unsupported."""
-    asked = decode(_BODY, body, schema.WORDS)
+    asked = _known(body) or decode(_BODY, body, schema.WORDS)
     _agree(asked)
     return asked
+
+
+def _known(body: bytes) -> schema.Body | None:
+    """A body of which nothing is lost by reading it so; None where it is not certain that this is one."""
+    if too_deep(body):
+        return None
+    try:
+        if not body.isascii():
+            body.decode()
+        return _KNOWN.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _agree(asked: schema.Body) -> None:
@@ -124,7 +140,10 @@ def _wants_logprobs(asked: schema.Body) -> bool:
 
 
 def _vendor(asked: schema.Body, body: bytes) -> dict[str, dict[str, Raw]]:
-    known = {name: raw for name, raw in extras(body, _HEARD).items() if bytes(raw) != _NULL}
+    known: dict[str, Raw] = {}
+    said_here = (asked.prompt_cache_key, asked.safety_identifier, asked.service_tier)
+    if not isinstance(asked, schema.KnownBody) or said_here != _NONE_SAID:
+        known = {name: raw for name, raw in extras(body, _HEARD).items() if bytes(raw) != _NULL}
     if asked.text is not None and asked.text.verbosity is not None:
         known["verbosity"] = Raw(json.encode(asked.text.verbosity))
     said = {
@@ -224,7 +243,7 @@ def keeps(asked: schema.Body) -> bool:
 
 def _echo(asked: schema.Body) -> dict[str, object]:
     """In the order in which OpenAI writes it."""
-    thinking, text = asked.reasoning or schema.Thinking(), asked.text or schema.TextForm()
+    thinking, text = asked.reasoning or _NO_THINKING, asked.text or _NO_FORM
     return {
         "background": bool(asked.background),
         "instructions": asked.instructions,
@@ -238,7 +257,7 @@ def _echo(asked: schema.Body) -> dict[str, object]:
         "service_tier": asked.service_tier or "auto",
         "store": keeps(asked),
         "temperature": asked.temperature,
-        "text": {"format": text.format or schema.TextFormat(), **_verbosity(text)},
+        "text": {"format": text.format or _ANY_TEXT, **_verbosity(text)},
         "tool_choice": asked.tool_choice or "auto",
         "tools": asked.tools or [],
         "top_logprobs": asked.top_logprobs or 0,

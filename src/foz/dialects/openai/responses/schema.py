@@ -252,6 +252,10 @@ class Body(Struct):
     context_management: Any = None
 
 
+class KnownBody(Body, forbid_unknown_fields=True):
+    """One that says nothing but what stands here."""
+
+
 WORDS = {
     "include[]": Known.__args__,  # type: ignore[attr-defined]  # typing does not tell that a Literal has them
     "reasoning.effort": ("none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max", "default"),
