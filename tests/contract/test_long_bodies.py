@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from foz.canon.content import Message, Text
+from foz.canon.event import CallGrew, CallOpened, Finished, Started
 from foz.canon.request import ChatRequest
 from foz.canon.tool import ToolChoice, ToolSpec
 from foz.dialects.anthropic.client import MessagesClient
@@ -88,3 +89,22 @@ def test_a_choice_among_many_tools_is_told_soon(client: Any) -> None:
     client.encode_request(asked, "up")
 
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("arguments", ["", '{"a":'])
+def test_many_calls_that_are_not_whole_are_told_soon(arguments: str) -> None:
+    """Four thousand calls that wait for the one before them are told in less than a second."""
+    server = MessagesServer()
+    said = {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+    encoder = server.encoder(server.decode_request(msgspec.json.encode(said)), "m")
+    encoder.feed(Started("i", "m", 1))
+    began = time.process_time()
+    told = b"".join(
+        encoder.feed(event)
+        for place in range(4_000)
+        for event in (CallOpened(place, f"c{place}", "f"), CallGrew(place, arguments))
+    )
+    told += encoder.feed(Finished())
+
+    assert time.process_time() - began < 1
+    assert told.count(b"event: content_block_start") == 4_000

@@ -7,6 +7,8 @@ that one is whole, which a call is when its arguments are an object. How an answ
 the last but one, whenever they came in.
 """
 
+from collections import deque
+
 import msgspec
 from msgspec import Raw
 
@@ -70,7 +72,12 @@ class MessagesEncoder:
         """Which call the open block is."""
         self._signed = False
         self._arguments: list[str] = []
-        self._held: list[Event] = []
+        self._held: deque[tuple[int | None, list[Event]]] = deque()
+        """What waits: each call, by its number, with all that was said of it so far; and what came between calls."""
+        self._waiting: dict[int, list[Event]] = {}
+        """The calls among that."""
+        self._count = 0
+        """Events that wait."""
         self._refused = False
         self._beside: Wire = {}
         self._ended: ChoiceFinished | None = None
@@ -132,19 +139,43 @@ class MessagesEncoder:
         """Now, or when the call that is open is whole."""
         if self._kind == "call":
             more = isinstance(said, CallGrew) and said.index == self._call
-            if not more and (self._held or not is_object("".join(self._arguments))) and not _is_nothing(said):
-                self._held.append(said)
-                return b"" if len(self._held) < MOST_HELD else self._release()
+            if not more and (self._held or not self._is_whole()) and not _is_nothing(said):
+                self._hold(said)
+                return b"" if self._count < MOST_HELD else self._release()
         passed = self._say(said)
-        if self._held and isinstance(said, CallGrew) and "}" in said.arguments and is_object("".join(self._arguments)):
+        if self._held and isinstance(said, CallGrew) and said.arguments.rstrip().endswith("}") and self._is_whole():
             passed += self._release()
         return passed
 
+    def _is_whole(self) -> bool:
+        """Whether the call that is open can be over."""
+        return is_object("".join(self._arguments))
+
+    def _hold(self, said: Event) -> None:
+        """With what waits of the same call, else behind all that waits."""
+        call = said.index if isinstance(said, CallOpened | CallGrew) else None
+        known = self._waiting.get(call) if call is not None else None
+        if known is None and call is None and self._held and self._held[-1][0] is None:
+            known = self._held[-1][1]
+        if known is None:
+            known = []
+            self._held.append((call, known))
+            if call is not None:
+                self._waiting[call] = known
+        known.append(said)
+        self._count += 1
+
     def _release(self) -> bytes:
-        """The open call is over; what waited for that is said, as far as it need not wait for another."""
-        held, self._held = self._held, []
+        """The open call is over; what waited for that is said, up to a call that is not whole yet."""
         passed = [self._shut()]
-        passed += [self._in_order(one) for one in held]
+        while self._held:
+            call, held = self._held.popleft()
+            if call is not None:
+                del self._waiting[call]
+            self._count -= len(held)
+            passed += map(self._say, held)
+            if self._kind == "call" and not self._is_whole():
+                break
         return b"".join(passed)
 
     def _say(self, said: Event) -> bytes:
