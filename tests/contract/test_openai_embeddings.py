@@ -37,11 +37,13 @@ def _bytes(case: Path, name: str) -> bytes:
 
 @golden
 def test_a_request_is_read_into_our_words(case: Path) -> None:
-    """Each golden body is the golden canonical request, and its facts name operation and model."""
+    """Each golden body is the golden canonical request; its facts name operation, model, and a width that it needs."""
     body = _bytes(case, "request.json")
+    wanted = msgspec.json.decode(_bytes(case, "canon.json"), type=EmbedRequest)
 
-    assert SERVER.decode_request(body) == msgspec.json.decode(_bytes(case, "canon.json"), type=EmbedRequest)
-    assert SERVER.read(body) == ASK
+    assert SERVER.decode_request(body) == wanted
+    needs = frozenset[str]() if wanted.dimensions is None else frozenset({"dimensions"})
+    assert SERVER.read(body) == msgspec.structs.replace(ASK, needs=needs)
 
 
 @golden

@@ -8,14 +8,14 @@ dies its engines die with it; the next one to take the lock starts them again.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 
 from msgspec import Struct
 
 from foz.assembly.duty import tried
 from foz.assembly.engines import engines, gpus, way_to
 from foz.assembly.shelf import built_in, outside, shelf, sweep
-from foz.canon.deployment import TINY, Replica, Wish
+from foz.canon.deployment import HERE, TINY, Replica, Wish
 from foz.canon.model import Model, Patience
 from foz.canon.principal import LOCAL_ADMIN
 from foz.canon.request import Operation
@@ -29,6 +29,7 @@ from foz.deploy.source import BUILT_IN
 from foz.dialects.openai.speech import speech
 from foz.net.distant import Distant
 from foz.net.fleet import Fleet, Way
+from foz.net.kept import Meant
 from foz.net.origin import Origin
 from foz.ports.clock import Clock
 from foz.ports.codec import Speech
@@ -42,6 +43,7 @@ from foz.ports.upstream import Upstream
 from foz.ports.watch import Watch
 from foz.ports.weights import Shelf
 from foz.runtime.llamacpp.engine import missing
+from foz.runtime.llamacpp.orders import embedding_reply
 from foz.runtime.machine import ThisMachine
 from foz.runtime.ownership import Ownership
 from foz.testing.deploying import AnyShelf
@@ -139,13 +141,14 @@ class Local:
         spots = {name: frozenset(_spot(replica) for replica in replicas) for name, replicas in now.items()}
         if spots == before and models == self.models:
             return
-        gone = self._lead(now)
+        embed = {model.name for model in models if Operation.EMBED in model.targets[0].profile.operations}
+        gone = self._lead(now, {f"{HERE}/{name}" for name in embed})
         self._asked, self.models = spots, models
         self._changed([name for name, there in spots.items() if there - before.get(name, frozenset())])
         await asyncio.gather(*(way.upstream.close() for way in gone))
 
-    def _lead(self, now: Mapping[str, Sequence[Replica]]) -> list[Way]:
-        """Each target to its replicas; the ways that lead nowhere any more."""
+    def _lead(self, now: Mapping[str, Sequence[Replica]], embed: Container[str]) -> list[Way]:
+        """Each target to its replicas, those that make vectors among them; the ways that lead nowhere any more."""
         ways = {
             _spot(replica): self._ways.get(_spot(replica)) or Way(self._origin(replica))
             for replicas in now.values()
@@ -153,7 +156,8 @@ class Local:
         }
         gone = [way for spot, way in self._ways.items() if spot not in ways]
         self._ways = ways
-        self._upstreams = {name: self._upstream([ways[_spot(one)] for one in them]) for name, them in now.items()}
+        led = {name: self._upstream([ways[_spot(one)] for one in them]) for name, them in now.items()}
+        self._upstreams = {name: Meant(one, embedding_reply) if name in embed else one for name, one in led.items()}
         return gone
 
     def _upstream(self, ways: Sequence[Way]) -> Upstream:

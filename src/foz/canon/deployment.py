@@ -142,6 +142,8 @@ class Weights(Struct, frozen=True):
     title: str | None = None
     version: str | None = None
     form: Form = Form.GGUF
+    pooling: str = ""
+    """How it makes a vector of a text (`mean`, `cls`, `last`); empty where it makes words."""
 
 
 class Report(Struct, frozen=True):

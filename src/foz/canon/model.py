@@ -31,6 +31,8 @@ class Capability(StrEnum):
     JSON_SCHEMA = "json_schema"
     LOGPROBS = "logprobs"
     REASONING = "reasoning"
+    DIMENSIONS = "dimensions"
+    """Vectors that are shorter than the model's own."""
 
 
 class Profile(Struct, frozen=True):

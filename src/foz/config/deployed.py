@@ -14,7 +14,15 @@ from foz.providers.profile import profile
 STARTING, DEPLOYING = "is being started", "is being deployed"
 """How the reason begins where waiting is all that is to be done."""
 _TALKS = frozenset({Operation.CHAT, Operation.COMPLETE})
-_LACKS = frozenset({Capability.IMAGES.value, Capability.AUDIO.value, Capability.FILES.value})
+_EMBEDS = frozenset({Operation.EMBED})
+_LACKS = frozenset(
+    {
+        Capability.IMAGES.value,
+        Capability.AUDIO.value,
+        Capability.FILES.value,
+        Capability.DIMENSIONS.value,
+    }
+)
 
 
 def deployed(deployments: Iterable[Deployment], patience: Patience) -> tuple[Model, ...]:
@@ -33,7 +41,7 @@ def _model(deployment: Deployment, patience: Patience) -> Model:
         placement=Placement.GPU,
         profile=structs.replace(
             known,
-            operations=known.operations & _TALKS,
+            operations=_EMBEDS if weights is not None and weights.pooling else known.operations & _TALKS,
             lacks=known.lacks | _LACKS,
             context=min((one.context for one in healthy), default=known.context),
         ),

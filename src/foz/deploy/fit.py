@@ -6,6 +6,7 @@ program, and scores of the whole vocabulary for a batch of tokens. On a GPU weig
 several, each has a part of the weights, by what it has free, and llama.cpp keeps the context on the first of them.
 """
 
+import math
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -23,6 +24,12 @@ BATCH = 512
 """Tokens of a prompt that are worked at together."""
 ALL_LAYERS = 999
 USUAL_CONTEXT = 4096
+TEXT = 2048
+"""Tokens of a text that is turned into a vector, where nobody says how many: it is worked at whole."""
+PER_TOKEN = 64
+"""Bytes that each token of such a text takes while it is worked at, for each number that stands for one."""
+HEAD = 64
+"""Numbers of one head of attention, as is usual."""
 FEWEST_TOKENS = 128
 MOST_SLOTS = 256
 
@@ -67,7 +74,8 @@ def refuse(options: Options, gpus: int) -> None:
 
 def context_of(wish: Wish, weights: Weights, manner: Manner) -> int:
     """Tokens of one request and its answer."""
-    return wish.options.context or min(weights.context or manner.context, manner.context)
+    usual = min(manner.context, TEXT) if weights.pooling else manner.context
+    return wish.options.context or min(weights.context or usual, usual)
 
 
 def roomiest(devices: Sequence[Device], count: int) -> list[Device]:
@@ -79,7 +87,13 @@ def load(wish: Wish, weights: Weights, room: Room, devices: Sequence[Device], ma
     """How llama.cpp is to load it. Raises NoCapacity, with the sum, where it does not fit."""
     options = wish.options
     context = context_of(wish, weights, manner)
-    needs = takes(weights, options.max_batch_size, context)
+    if weights.pooling and weights.context is not None and context > weights.context:
+        raise Unsupported(
+            f"context: {context} is not possible: this model turns texts of up to {weights.context} tokens into "
+            "vectors, and knows no place beyond.",
+            field="deployment_config.context",
+        )
+    needs = takes(weights, options.max_batch_size, context, flash=options.use_flash_attention)
     chosen = roomiest(devices, options.tensor_parallel_size)
     split = _split(needs, chosen)
     plan = Load(
@@ -98,13 +112,20 @@ def load(wish: Wish, weights: Weights, room: Room, devices: Sequence[Device], ma
     return plan
 
 
-def takes(weights: Weights, slots: int, context: int) -> Sum:
+def takes(weights: Weights, slots: int, context: int, *, flash: bool | None = None) -> Sum:
     """What an engine takes."""
     return Sum(
         weights=weights.size,
         cache=weights.cache_per_token * context * slots,
-        work=PROGRAM + BATCH * weights.vocabulary * 4,
+        work=PROGRAM + (_texts(weights, context, flash) if weights.pooling else BATCH * weights.vocabulary * 4),
     )
+
+
+def _texts(weights: Weights, context: int, flash: bool | None) -> int:
+    """To turn a text into a vector: it is worked at whole; how wide a token is follows from the parameters."""
+    width = math.isqrt((weights.parameters or 0) // (12 * max(weights.layers, 1)))
+    pairs = 4 * context * context * max(width // HEAD, 1) if flash is False else 0
+    return context * width * PER_TOKEN + pairs
 
 
 def _split(needs: Sum, devices: Sequence[Device]) -> list[int]:

@@ -44,7 +44,7 @@ def needs(engine: str, load: Load) -> Sum:
     weights = load.weights
     if weights.form in SERVED:
         return Sum(0, 0, 0)
-    found = fit.takes(weights, load.slots, load.context)
+    found = fit.takes(weights, load.slots, load.context, flash=load.flash)
     if engine != VLLM:
         return found
     held = int(weights.size * FOUR_BITS) if load.quantize is Quantization.INT4 else weights.size

@@ -1,10 +1,13 @@
-"""What upstreams around upstreams share: an answer that was read already."""
+"""What upstreams around upstreams share: an answer that was read already, and one that is told as it was meant."""
 
 from collections.abc import Callable
 
 from foz.canon.fault import Garbled
-from foz.ports.upstream import UpstreamAnswer
-from foz.wire.http import Reply
+from foz.canon.model import Patience
+from foz.ports.upstream import Upstream, UpstreamAnswer
+from foz.wire.http import Call, Headers, Reply
+
+FAILED = 500
 
 MAX_LOOK = 64 * 1024
 """More of an answer that is only looked at is not read."""
@@ -45,3 +48,20 @@ async def looked(answer: UpstreamAnswer) -> Reply:
         return await answer.whole(MAX_LOOK)
     finally:
         answer.close()
+
+
+class Meant:
+    """Implements `ports.upstream.Upstream` around one whose failures are told as `read` says that they are meant."""
+
+    def __init__(self, upstream: Upstream, read: Callable[[Reply], Reply]) -> None:
+        self._upstream = upstream
+        self._read = read
+
+    async def send(self, call: Call, patience: Patience, along: Headers = ()) -> UpstreamAnswer:
+        """Sends it."""
+        answer = await self._upstream.send(call, patience, along)
+        return answer if answer.status != FAILED else KeptAnswer(self._read(await looked(answer)))
+
+    async def close(self) -> None:
+        """Closes idle connections."""
+        await self._upstream.close()

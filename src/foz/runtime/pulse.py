@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from foz.canon.fault import Garbled, Timeout
 from foz.wire.http import Call, Reply
 
+COMPLETIONS = "/v1/completions"
 _FIGURES_PATIENCE = 5.0
 _OK = 200
 _JSON = ((b"content-type", b"application/json"),)
@@ -28,12 +29,16 @@ def nobody_knows(pids: Sequence[int]) -> int | None:  # noqa: ARG001 - as `Held`
 class Pulse:
     """Of one engine. `work` are counters of what it has made, `waits` figures of what it has to do."""
 
-    def __init__(self, name: str, ask: Ask, probe: bytes, work: Sequence[bytes], waits: Sequence[bytes]) -> None:
+    def __init__(
+        self, name: str, ask: Ask, probe: bytes, work: Sequence[bytes], waits: Sequence[bytes],
+        path: str = COMPLETIONS,
+    ) -> None:  # fmt: skip
         self._name = name
         self._ask = ask
         self._probe = probe
         self._work = work
         self._waits = waits
+        self._path = path
         self._worked: tuple[float, ...] = ()
 
     async def feel(self, patience: float) -> None:
@@ -42,7 +47,7 @@ class Pulse:
         if await self._goes_on(soon):
             return
         try:
-            reply = await self._ask(Call("POST", "/v1/completions", headers=_JSON, body=self._probe), patience)
+            reply = await self._ask(Call("POST", self._path, headers=_JSON, body=self._probe), patience)
         except Timeout:
             if await self._goes_on(soon):
                 return

@@ -15,7 +15,7 @@ the same bytes.
 import argparse
 import random
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -60,13 +60,14 @@ SMALL = Shape(layers=2, width=128, hidden=256, heads=4, kv_heads=2, context=2048
 
 
 class Tensor(msgspec.Struct, frozen=True):
-    """A matrix of random weights; of its rows the first `silent` are zero. Without `rows` it is a vector of ones."""
+    """A matrix of random weights; of its rows the first `silent` are zero. Without `rows` or `plain`: of ones."""
 
     name: str
     columns: int
     rows: int = 0
     silent: int = 0
     sharp: bool = False
+    plain: bool = False
 
 
 def letters() -> list[str]:
@@ -135,8 +136,8 @@ def tensors(shape: Shape, tokens: int) -> Iterator[Tensor]:
 
 def size(tensor: Tensor, weights: Weights) -> int:
     """How many bytes a tensor is."""
-    if not tensor.rows:
-        return tensor.columns * 4
+    if tensor.plain or not tensor.rows:
+        return tensor.columns * max(tensor.rows, 1) * 4
     if weights == "f16":
         return tensor.columns * tensor.rows * 2
     return tensor.columns // BLOCK * (BLOCK + 2) * tensor.rows
@@ -144,8 +145,8 @@ def size(tensor: Tensor, weights: Weights) -> int:
 
 def content(tensor: Tensor, weights: Weights, dice: random.Random) -> bytes:
     """A tensor's bytes. The upper bytes of what is random are put right, else there would be infinities among them."""
-    if not tensor.rows:
-        return struct.pack("<f", 1.0) * tensor.columns
+    if tensor.plain or not tensor.rows:
+        return struct.pack("<f", 1.0) * tensor.columns * max(tensor.rows, 1)
     made = bytearray(dice.randbytes(size(tensor, weights)))
     if weights == "f16":
         made[1::2] = made[1::2].translate(SHARP_HALVES if tensor.sharp else HALVES)
@@ -193,7 +194,7 @@ def head(known: dict[str, Fact], held: Iterable[Tensor], weights: Weights) -> by
     offset = 0
     for tensor in held:
         shape = (tensor.columns, tensor.rows) if tensor.rows else (tensor.columns,)
-        type = TYPES[weights if tensor.rows else "f32"]
+        type = TYPES[weights if tensor.rows and not tensor.plain else "f32"]
         entries.append(said(tensor.name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, type, offset))
         length = size(tensor, weights)
         offset += length + len(padding(length))
@@ -202,13 +203,22 @@ def head(known: dict[str, Fact], held: Iterable[Tensor], weights: Weights) -> by
     return made + padding(len(made))
 
 
-def write(path: Path, shape: Shape = LARGE, *, weights: Weights = "q8_0", seed: int = 0) -> int:
-    """Writes a model of random weights; gives its size in bytes."""
-    dice = random.Random(seed)
+def write(
+    path: Path, shape: Shape = LARGE, *, weights: Weights = "q8_0", seed: int = 0, pooling: int | None = None
+) -> int:
+    """Writes a model of random weights; gives its size in bytes. With a way of pooling it is one that makes vectors."""
     tokens, kinds = vocabulary(seed)
-    held = list(tensors(shape, len(tokens)))
+    known = facts(shape, weights, tokens, kinds)
+    if pooling is not None:
+        known["llama.pooling_type"] = pooling
+    return lay(path, known, list(tensors(shape, len(tokens))), weights, seed)
+
+
+def lay(path: Path, known: dict[str, Fact], held: Sequence[Tensor], weights: Weights, seed: int) -> int:
+    """Writes a file of these facts and tensors; gives its size in bytes."""
+    dice = random.Random(seed)
     with path.open("wb") as file:
-        file.write(head(facts(shape, weights, tokens, kinds), held, weights))
+        file.write(head(known, held, weights))
         for tensor in held:
             _lay(file, content(tensor, weights, dice))
         return file.tell()

@@ -33,6 +33,7 @@ SHORT_LIST = 1024
 MOST_ALIGNMENT = 65_536
 MOST_LAYERS = 512
 """The engine's own limit."""
+RANK = 4
 TOKENS = "tokenizer.ggml.tokens"
 VERSIONS = (2, 3)
 _BIG = 2**63
@@ -111,6 +112,8 @@ class Header(Struct, frozen=True):
     vocabulary: int | None = None
     experts: int | None = None
     chat_template: bool = False
+    pooling: int | None = None
+    """How a text's vector is made of its tokens' (1 mean, 2 first, 3 last, 4 a rank), where it makes one."""
     part: int = 0
     parts: int = 1
     """A file that is one of several, counted from 0."""
@@ -414,7 +417,7 @@ def _header(parsed: _Parsed) -> Header:
         offset=parsed.offset,
         quantization=said or max(stored, key=stored.__getitem__, default="F32"),
         stored=stored,
-        name=_text(values.get("general.name")),
+        name=name[:256] if isinstance(name := values.get("general.name"), str) and name else None,
         context=fact("context_length", zero=False),
         layers=fact("block_count", MOST_LAYERS, zero=False),
         width=width,
@@ -425,6 +428,7 @@ def _header(parsed: _Parsed) -> Header:
         value_length=fact("attention.value_length", 2**20),
         vocabulary=vocabulary,
         experts=fact("expert_count", 2**20),
+        pooling=fact("pooling_type", RANK),
         chat_template=bool(values.get("tokenizer.chat_template")),
         part=part,
         parts=parts,
@@ -445,10 +449,6 @@ def _stored(tensors: tuple[Entry, ...]) -> dict[str, int]:
     for entry in tensors:
         stored[entry.stored] = stored.get(entry.stored, 0) + entry.size
     return stored
-
-
-def _text(value: Value | None) -> str | None:
-    return value[:256] if isinstance(value, str) and value else None
 
 
 def _positive(values: dict[str, Value], key: str, most: int, *, zero: bool) -> int | None:

@@ -1,6 +1,7 @@
 """`/api/chat`, `/api/generate`, `/api/embed` and `/api/embeddings` as we speak them to callers."""
 
 from foz.canon.fault import BadRequest, Fault
+from foz.canon.model import Capability
 from foz.canon.request import Ask, ChatRequest, CompleteRequest, EmbedRequest, Operation, Request
 from foz.canon.response import EmbedResponse, Response
 from foz.dialects.ollama import bodies
@@ -17,6 +18,9 @@ from foz.dialects.ollama.hearing import (
 )
 from foz.dialects.ollama.telling import Teller, say_vector, say_vectors, say_whole
 from foz.ports.codec import Answer, EventEncoder
+
+NOTHING: frozenset[str] = frozenset()
+SHORTER = frozenset({Capability.DIMENSIONS.value})
 
 
 class WordsServer:
@@ -110,7 +114,8 @@ class EmbedServer:
     def read(self, body: bytes) -> Ask:
         """Validates, and gives the facts."""
         request = self.decode_request(body)
-        return Ask(Operation.EMBED, request.model, idle=not request.inputs)
+        shorter = NOTHING if request.dimensions is None else SHORTER
+        return Ask(Operation.EMBED, request.model, needs=shorter, idle=not request.inputs)
 
     def decode_request(self, body: bytes) -> EmbedRequest:
         """The whole request in our words."""

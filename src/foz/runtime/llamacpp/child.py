@@ -23,7 +23,7 @@ from foz.runtime.llamacpp.orders import GPUS, LOADING, READY, Order
 _PR_SET_PDEATHSIG = 1
 _TYPE = xllamacpp.ggml_backend_dev_type
 _GPUS = (_TYPE.GGML_BACKEND_DEVICE_TYPE_GPU, _TYPE.GGML_BACKEND_DEVICE_TYPE_IGPU)
-WARNINGS = 2
+WARNINGS, ERRORS = 2, 1
 """Of llama.cpp's levels: a line for each request would cost time, and nobody reads it."""
 
 
@@ -81,8 +81,24 @@ def _load(order: Order) -> xllamacpp.Server:
         True: flash.LLAMA_FLASH_ATTN_TYPE_ENABLED,
         False: flash.LLAMA_FLASH_ATTN_TYPE_DISABLED,
     }[order.flash]
+    _embed(params, order)
     print(LOADING, flush=True)  # noqa: T201 - as above
     return xllamacpp.Server(params)
+
+
+def _embed(params: xllamacpp.CommonParams, order: Order) -> None:
+    """A text that is turned into a vector is worked at whole, so a slot's context must fit into one batch."""
+    if not order.pooling:
+        return
+    ways = xllamacpp.llama_pooling_type
+    params.embedding = True
+    params.pooling_type = {
+        "mean": ways.LLAMA_POOLING_TYPE_MEAN,
+        "cls": ways.LLAMA_POOLING_TYPE_CLS,
+        "last": ways.LLAMA_POOLING_TYPE_LAST,
+    }[order.pooling]
+    params.n_batch = params.n_ubatch = order.context
+    params.verbosity = ERRORS  # it warns of each text that its tokens are what they are
 
 
 def _share(params: xllamacpp.CommonParams, order: Order) -> None:

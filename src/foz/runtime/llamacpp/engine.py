@@ -30,7 +30,7 @@ from foz.ports.devices import Device
 from foz.ports.engine import LLAMA_CPP, Load
 from foz.ports.upstream import Upstream
 from foz.runtime.llamacpp.orders import GPUS, LOADING, READY, Order
-from foz.runtime.pulse import Held, Pulse, nobody_knows
+from foz.runtime.pulse import COMPLETIONS, Held, Pulse, nobody_knows
 from foz.runtime.saying import TAIL, lines
 from foz.wire.http import Call, Reply
 
@@ -41,6 +41,7 @@ LOOK_SECONDS = 0.05
 """How often a load is looked at."""
 _MOST = 1024 * 1024
 _PROBE = b'{"prompt":"a","max_tokens":1,"cache_prompt":false}'
+_EMBEDS = b'{"input":"a"}'
 _WORK = (b"llamacpp:prompt_tokens_total", b"llamacpp:tokens_predicted_total", b"llamacpp:n_decode_total")
 _WAITS = (b"llamacpp:requests_processing", b"llamacpp:requests_deferred")
 
@@ -118,6 +119,7 @@ class LlamaCpp:
             flash=load.flash,
             layers_on_gpu=load.layers_on_gpu,
             split=load.split,
+            pooling=load.weights.pooling,
         )
         try:
             process = await asyncio.create_subprocess_exec(
@@ -155,7 +157,8 @@ class LlamaProcess:
         self._said: deque[str] = deque(maxlen=TAIL)
         self._loading = False
         self._listens = asyncio.Event()
-        self._pulse = Pulse(NAME, self._ask, _PROBE, _WORK, _WAITS)
+        path, probe = ("/v1/embeddings", _EMBEDS) if order.pooling else (COMPLETIONS, _PROBE)
+        self._pulse = Pulse(NAME, self._ask, probe, _WORK, _WAITS, path)
         self._hearing = asyncio.ensure_future(self._hear())
 
     # -- its load ----------------------------------------------------------

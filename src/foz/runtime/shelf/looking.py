@@ -12,11 +12,28 @@ import msgspec
 from msgspec import Struct
 
 from foz.canon.deployment import Form, Weights
-from foz.canon.fault import Garbled
+from foz.canon.fault import Garbled, Unsupported
 from foz.wire import gguf, safetensors
 
 CONFIG = "config.json"
 MOST_CONFIG = 4 * 2**20
+MEAN = "mean"
+POOLING = {1: MEAN, 2: "cls", 3: "last"}
+ENCODERS = frozenset(
+    {
+        "bert",
+        "eurobert",
+        "gemma-embedding",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "modern-bert",
+        "neo-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+        "t5encoder",
+    }
+)
+"""Kinds of models that make no words; where the file does not say how, the mean is usual."""
 HALF = 2
 """Bytes of a key or a value, as engines keep them."""
 
@@ -87,7 +104,17 @@ def weights(paths: Sequence[Path], title: str | None = None, version: str | None
         vocabulary=first.vocabulary or 0,
         title=title or first.name,
         version=version,
+        pooling=_pooling(first, paths[0].name),
     )
+
+
+def _pooling(found: gguf.Header, name: str) -> str:
+    """How it makes a vector of a text. Raises Unsupported for what only ranks texts."""
+    if found.pooling == gguf.RANK:
+        raise Unsupported(f"{name} ranks texts and makes neither words nor vectors of them; that is not served here.")
+    if found.pooling is None:
+        return MEAN if found.architecture in ENCODERS else ""
+    return POOLING[found.pooling]
 
 
 def published(folder: Path, names: Sequence[str], title: str | None = None, version: str | None = None) -> Weights:

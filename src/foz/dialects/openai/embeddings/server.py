@@ -3,6 +3,7 @@
 import msgspec
 
 from foz.canon.fault import Fault
+from foz.canon.model import Capability
 from foz.canon.request import Ask, EmbedRequest, Operation, Prompt, Request
 from foz.canon.response import EmbedResponse
 from foz.dialects.openai import prompts
@@ -14,6 +15,8 @@ from foz.dialects.openai.frames import DIALECT
 from foz.ports.codec import Answer, EventEncoder
 from foz.wire import json
 
+NOTHING: frozenset[str] = frozenset()
+SHORTER = frozenset({Capability.DIMENSIONS.value})
 _BODY = msgspec.json.Decoder(EmbeddingRequest)
 WORDS: Words = {"encoding_format": ("float", "base64")}
 
@@ -32,7 +35,7 @@ class EmbeddingServer:
         """Validates, and gives the facts."""
         asked = decode(_BODY, body, WORDS)
         _inputs(asked)
-        return Ask(Operation.EMBED, asked.model)
+        return Ask(Operation.EMBED, asked.model, needs=SHORTER if asked.dimensions is not None else NOTHING)
 
     def decode_request(self, body: bytes) -> EmbedRequest:
         """The whole request in our words."""
