@@ -122,7 +122,7 @@ class Lab:
     def foz(self, workers: int = 1, *, wait: bool = True, grpc_port: int = 0) -> Endpoint:
         """
         `foz serve` as an installation has it: its defaults, a caller's key, providers and models in `foz.toml`. gRPC,
-        which has a process of its own, is on where it is measured.
+        which has a process of its own from its first call on, is on where it is measured or waited for.
         """
         config = [filled("foz.toml", whole=self.whole, paced=self.paced)]
         for model in (bodies.UPSTREAM, *self._models):

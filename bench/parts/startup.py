@@ -1,8 +1,8 @@
 """
 From the command to the first 200 on `/ready`, and what the gateway takes while nobody asks.
 
-Each start has a fresh data directory, so migrations are part of it. The first start is told apart: it may have to
-compile what Python caches for the others.
+Each start has a fresh data directory, so migrations are part of it; gRPC is on, as it is by default, and nobody calls.
+The first start is told apart: it may have to compile what Python caches for the others.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ import time
 from bench.figures import Bar, Part, Series
 from bench.lab import ROOT, Lab
 from bench.plan import Plan
-from bench.processes import cores, wait_for
+from bench.processes import cores, free_port, wait_for
 
 IDLE = 3.0
 """Seconds after `/ready` at which idle memory is read."""
@@ -28,7 +28,7 @@ def measure(plan: Plan) -> Part:
     processes: list[float] = []
     with Lab(placed, []) as lab:
         for _ in range(plan.rounds + 1):
-            foz = lab.foz(wait=False)
+            foz = lab.foz(wait=False, grpc_port=free_port())
             assert foz.program is not None
             wait_for(foz.program, foz.port, "/ready", 30, pause=0.002)
             ready.append(time.perf_counter() - foz.program.began)

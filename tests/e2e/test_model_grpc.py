@@ -455,7 +455,8 @@ def test_a_process_that_dies_is_replaced(tmp_path_factory: pytest.TempPathFactor
     config = CONFIG.format(key=KEY, port=house.upstream.port)
     port = free_port()
     folder = tmp_path_factory.mktemp("killed")
-    with start_gateway(folder, config=config, grpc_port=port) as gateway:
+    with start_gateway(folder, config=config, grpc_port=port) as gateway, Service(port, key=KEY) as first:
+        assert first.call("CreateChatCompletion", chat()).code is OK  # it starts with its first call
         children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children")
         (child,) = map(int, children.read_text().split())
         os.kill(child, signal.SIGKILL)

@@ -18,6 +18,7 @@ from foz.store.reader import SqliteReports
 def grpc_server(
     settings: Settings,
     place: str,
+    inner: str,
     *,
     gateway: Gateway,
     books: Books,
@@ -26,7 +27,7 @@ def grpc_server(
     identities: Identities,
     deployments: Intake,
 ) -> GrpcServer:
-    """Listens at `place` once it is told to."""
+    """Listens at `place` once it is told to, and for those who called before at `inner`."""
     limits, said, server = settings.limits, settings.grpc, settings.server
     house = House(
         desk=Desk(gateway, SqliteReports(settings.data), books.content, clock, books.files, deployments=deployments),
@@ -39,6 +40,7 @@ def grpc_server(
     )
     manner = Manner(
         place=place,
+        inner=inner,
         max_message=limits.max_body,
         max_metadata=limits.max_header,
         max_calls=limits.max_connections,

@@ -23,7 +23,7 @@ from foz.config.settings import Settings
 from foz.gateway.resolve import Snapshot
 from foz.net.clock import SystemClock
 from foz.serve.http.server import InUse, bind, bind_shared
-from foz.serve.reserve import reserve
+from foz.serve.porter import Porch, porch, reserve
 from foz.serve.supervisor import READY, Plan, supervise, this_program
 from foz.serve.supervisor import Worker as Keeper
 from foz.telemetry.siblings import Siblings
@@ -43,6 +43,8 @@ class Assignment(Struct, frozen=True):
     run: str
     grpc: str = ""
     """Where it listens for gRPC, instead of the sockets."""
+    inner: str = ""
+    """Where its first callers are led to it."""
 
 
 def serve(settings: Settings, reread: Reread, arguments: Sequence[str]) -> None:
@@ -79,13 +81,13 @@ def work(settings: Settings, reread: Reread, assignment: Assignment) -> None:
     def ready(directory: Snapshot) -> None:
         if assignment.herald and not assignment.grpc:
             say(settings, sockets, directory)
-        elif assignment.herald:
-            sys.stdout.write(f"gRPC: {assignment.grpc}{'' if settings.server.tls else ', without TLS'}\n")
-            sys.stdout.flush()
+        elif assignment.herald and not assignment.inner:
+            _say_grpc(settings, assignment.grpc)
         with suppress(OSError):  # the supervisor is gone: the lifeline tells it later
             lifeline.send(READY)
 
-    uvloop.run(_work(settings, reread, Place(sockets, assignment.run, ready, lifeline, grpc=assignment.grpc)))
+    place = Place(sockets, assignment.run, ready, lifeline, grpc=assignment.grpc, inner=assignment.inner)
+    uvloop.run(_work(settings, reread, place))
 
 
 def labour(settings: Settings, reread: Reread, lanes: Mapping[Placement, int]) -> None:
@@ -176,13 +178,31 @@ def _beside(settings: Settings, held: Address | None, run: str, arguments: Seque
 def _plan_of_grpc(settings: Settings, held: Address | None, run: str, arguments: Sequence[str]) -> Plan | None:
     if held is None:
         return None
+    found = _porch(settings, held, run)
+    inner = () if found is None else ("--inner", found.inner)
     return Plan(
-        command=(*this_program(arguments), "--run", run, "--grpc", str(held)),
+        command=(*this_program(arguments), "--run", run, "--grpc", str(held), *inner),
         sockets=((),),
         drain=settings.limits.drain,
         buried=Siblings(run_directory(settings), run, os.getpid()).bury,
         name="the gRPC process",
+        porch=found,
     )
+
+
+def _porch(settings: Settings, held: Address, run: str) -> Porch | None:
+    """
+    The process starts with the first call where only this machine can call: the library takes 80 MB, and most who
+    start Foz never ask for it. Where others call too it starts at once: whoever has opened it means it.
+    """
+    if sys.platform != "linux" or not held.loopback:
+        return None
+    return Porch(porch(held.host, held.port), f"foz-grpc-{run}", lambda: _say_grpc(settings, str(held)))
+
+
+def _say_grpc(settings: Settings, place: str) -> None:
+    sys.stdout.write(f"gRPC: {place}{'' if settings.server.tls else ', without TLS'}\n")
+    sys.stdout.flush()
 
 
 def say(settings: Settings, sockets: Sequence[socket.socket], directory: Snapshot) -> None:

@@ -84,6 +84,8 @@ class Place(Struct, frozen=True):
     """How many jobs it works at at once, where that is not what the settings say."""
     grpc: str = ""
     """Where it serves gRPC, instead of HTTP and jobs."""
+    inner: str = ""
+    """Where the first callers for gRPC are led to it."""
     beside: Keeper | None = None
     """The process that serves gRPC, where this one keeps it."""
 
@@ -170,6 +172,7 @@ class Worker:
         return make(
             self._settings,
             self._place.grpc,
+            self._place.inner,
             gateway=gateway,
             books=self._books,
             clock=self._clock,

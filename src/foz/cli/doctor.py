@@ -14,7 +14,7 @@ from foz.assembly.engines import local
 from foz.assembly.kept import examined
 from foz.cli.asking import reached
 from foz.cli.settings import config_option, json_option, read_settings, today
-from foz.config.checkup import machine, place
+from foz.config.checkup import grpc, machine, place
 from foz.config.checkup import settings as configured
 from foz.config.checkup.finding import Finding, Level
 from foz.config.checkup.reach import Reached, judged
@@ -45,6 +45,7 @@ def examine(settings: Settings, now: int, *, has_keys: bool, answers: Sequence[R
     findings += place.trust(settings.outbound.ca_file)
     findings += place.data(settings.data)
     findings += [place.port(address, settings.server.ollama_port) for address in settings.server.addresses]
+    findings += grpc.service(settings)
     findings += place.exposure(settings, has_keys=has_keys)
     if settings.server.tls_cert is not None and settings.server.tls_key is not None:
         findings += place.tls(settings.server.tls_cert, settings.server.tls_key, now)

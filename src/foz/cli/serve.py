@@ -20,9 +20,9 @@ class _NoWorkerCan(click.ClickException):
     exit_code = UNUSABLE
 
 
-def _assignment(worker: str, run: str, grpc: str) -> Assignment:
+def _assignment(worker: str, run: str, grpc: str, inner: str) -> Assignment:
     lifeline, sockets, herald = worker.split(":")
-    return Assignment(int(lifeline), tuple(map(int, filter(None, sockets.split(",")))), bool(herald), run, grpc)
+    return Assignment(int(lifeline), tuple(map(int, filter(None, sockets.split(",")))), bool(herald), run, grpc, inner)
 
 
 def secrets(settings: Settings) -> list[str]:
@@ -53,11 +53,12 @@ def _setting(option: str) -> str:
 @click.option("--worker", hidden=True)
 @click.option("--run", hidden=True)
 @click.option("--grpc", hidden=True)
+@click.option("--inner", hidden=True)
 def command(**given: object) -> None:
     """Run the gateway."""
     options = {key: value for key, value in given.items() if value is not None}
     config, worker, run = options.pop("config", None), options.pop("worker", None), options.pop("run", None)
-    grpc = str(options.pop("grpc", ""))
+    grpc, inner = str(options.pop("grpc", "")), str(options.pop("inner", ""))
     overrides = {_setting(option): value for option, value in options.items()}
 
     def read() -> Settings:
@@ -67,7 +68,7 @@ def command(**given: object) -> None:
         settings = read()
         set_up(settings.log.level, Redactor(secrets(settings)), format=settings.log.format)
         if isinstance(worker, str) and isinstance(run, str):
-            work(settings, read, _assignment(worker, run, grpc))
+            work(settings, read, _assignment(worker, run, grpc, inner))
         else:
             serve(settings, read, sys.argv[1:])
     except (ConfigError, InUse, StoreError) as error:

@@ -18,6 +18,8 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+from foz.serve.porter import Porch, Porter
+
 log = logging.getLogger("foz.supervisor")
 
 SHORT_LIFE = 5.0
@@ -42,6 +44,8 @@ class Plan(Struct, frozen=True):
     """Told the process id of a worker that has died, before its successor starts."""
     name: str = ""
     """What its only worker is called, where that is not a number."""
+    porch: Porch | None = None
+    """Where its only worker is started by its first caller."""
 
 
 class Worker:
@@ -52,6 +56,9 @@ class Worker:
         self.name = plan.name or f"worker {number}"
         self.was_ready = False
         """Whether any process of this place has served."""
+        self.porch = plan.porch
+        self.when_ready: Callable[[], None] | None = None
+        """Told each time that a process serves."""
         self._plan = plan
         self._process: asyncio.subprocess.Process | None = None
         self._ready = False
@@ -120,6 +127,8 @@ class Worker:
         with suppress(OSError):  # reset: it died without a word
             if await asyncio.get_running_loop().sock_recv(lifeline, 1) == READY:
                 self._ready = self.was_ready = True
+                if self.when_ready is not None:
+                    self.when_ready()
                 if self._stale:
                     self._stale = False
                     self.reload()
@@ -176,9 +185,20 @@ async def supervise(plan: Plan, *beside: Plan) -> int:
 
 
 async def keep_aside(worker: Worker, stopping: asyncio.Event) -> None:
-    """Keeps one whose end is not the others'."""
-    if await worker.keep(stopping) == UNUSABLE:
+    """Keeps one whose end is not the others', from when it is called where it has a porch."""
+    porch = worker.porch
+    status = await worker.keep(stopping) if porch is None else await _keep_called(worker, porch, stopping)
+    if status == UNUSABLE:
         log.error("%s cannot serve, see above; the rest goes on without it", worker.name)
+
+
+async def _keep_called(worker: Worker, porch: Porch, stopping: asyncio.Event) -> int:
+    porter = Porter(porch)
+    worker.when_ready = porter.lead
+    try:
+        return await worker.keep(stopping) if await porter.wait(stopping) else 0
+    finally:
+        await porter.close()
 
 
 def _pass_on(workers: Sequence[Worker]) -> None:

@@ -16,7 +16,7 @@ from foz.canon.model import Placement
 from foz.config.address import Address
 from foz.config.bind import Provider
 from foz.config.certificates import make_pair, write_pair
-from foz.config.checkup import machine, place
+from foz.config.checkup import grpc, machine, place
 from foz.config.checkup.finding import Finding
 from foz.config.checkup.reach import judged, reach
 from foz.config.checkup.settings import models, providers, sources
@@ -29,6 +29,7 @@ from foz.net.origin import Endpoint, Origin
 from foz.net.watch import TickingWatch
 from foz.ports.line import Line
 from foz.providers.row import ProviderRow
+from foz.testing.process import free_port
 
 NOW = 1_795_000_000_000
 DAY = 86_400_000
@@ -263,3 +264,35 @@ def test_who_is_off_or_in_this_process_is_not_asked() -> None:
     simulated = Provider(ProviderRow(name="simulated", base_url="simulated:"), "ready")
 
     assert asyncio.run(reach([off, simulated], {}, SystemClock())) == []
+
+
+def test_what_grpc_does_is_told(tmp_path: Path) -> None:
+    """Off, for this machine, for others in clear, with TLS and clients' certificates: each is told as it is."""
+    certificate, key = _pair(tmp_path)
+    free = f"port = {free_port()}"
+    tls = f'[server]\ntls_cert = "{certificate}"\ntls_key = "{key}"\n'
+    wide = f'[grpc]\nhost = "0.0.0.0"\n{free}\n'
+
+    def told(toml: str) -> list[tuple[str, str]]:
+        return [(one.level, one.what) for one in grpc.service(_settings(tmp_path, toml))]
+
+    ((level, off),) = told("[grpc]\nport = 0\n")
+    assert (level, off[:3]) == ("note", "off")
+    ((level, here),) = told(f"[grpc]\n{free}\n")
+    assert level == "ok"
+    assert "without TLS; its process starts with the first call" in here
+    assert [level for level, _ in told(wide)] == ["problem"]
+    assert [level for level, _ in told(f"{wide}plaintext = true\n")] == ["warning"]
+    assert [level for level, _ in told(f"{tls}{wide}")] == ["ok"]
+    assert [level for level, _ in told(f'{tls}{wide}client_ca = "{certificate}"\n')] == ["ok", "ok"]
+    assert [level for level, _ in told(f'{tls}{wide}client_ca = "{tmp_path}/none.pem"\n')] == ["ok", "problem"]
+    assert [level for level, _ in told(f'[grpc]\n{free}\nclient_ca = "{certificate}"\n')] == ["ok", "warning"]
+
+
+def test_a_port_for_grpc_that_is_taken_is_told(tmp_path: Path) -> None:
+    """Where somebody listens on it, the check-up says so and how to choose another."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        _, taken = grpc.service(_settings(tmp_path, f"[grpc]\nport = {holder.getsockname()[1]}\n"))
+    assert (taken.level, "--grpc-port" in taken.todo) == ("note", True)

@@ -1,7 +1,7 @@
 """
 Listening, serving until told to stop, and draining: what `serve/http/server.py` is to HTTP.
 
-gRPC opens its own socket: whoever starts this process holds the port for it (`serve/reserve.py`).
+gRPC opens its own socket: whoever starts this process holds the port for it (`serve/porter.py`).
 """
 
 import asyncio
@@ -24,12 +24,16 @@ log = logging.getLogger("foz.grpc")
 _UP, _DOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 _SERVICES = ("", SERVICE)
 _BREATH = 1.0
+_BRIEFLY = (("grpc.max_connection_age_ms", 1000),)
+"""Calls that run are served to their end; for the next one a connection to the port itself is made."""
 
 
 class Manner(Struct, frozen=True):
     """How it listens; sizes in bytes, times in seconds."""
 
     place: str
+    inner: str
+    """The abstract socket of Unix to which first callers are led (`serve/porter.py`); empty where there are none."""
     max_message: int
     max_metadata: int
     max_calls: int
@@ -78,27 +82,29 @@ class GrpcServer:
         self._services = house.desk.gateway.services
         self.calls = Calls(house, asyncio.get_running_loop())
         self._health = health.aio.HealthServicer()
-        self._server = aio.server(
-            handlers=(self.calls,),
-            options=manner.options,
-            maximum_concurrent_rpcs=manner.max_calls,
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        self._doors = {manner.place: self._door(manner.options)}
+        if manner.inner:
+            self._doors[f"unix-abstract:{manner.inner}"] = self._door([*manner.options, *_BRIEFLY])
+
+    def _door(self, options: "Sequence[tuple[str, int]]") -> aio.Server:
+        door = aio.server(handlers=(self.calls,), options=options, maximum_concurrent_rpcs=self._manner.max_calls)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, door)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), door)
+        return door
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Takes calls from now on. `sockets` are none: gRPC opens its own. Raises CannotListen."""
         del sockets
-        place = self._manner.place
-        try:
-            credentials = self._credentials()
-            if credentials is None:
-                self._server.add_insecure_port(place)
-            else:
-                self._server.add_secure_port(place, credentials)
-        except RuntimeError as error:
-            raise CannotListen(f"cannot listen for gRPC on {place}: {error}") from error
-        await self._server.start()
+        credentials = self._credentials()
+        for place, door in self._doors.items():
+            try:
+                if credentials is None:
+                    door.add_insecure_port(place)
+                else:
+                    door.add_secure_port(place, credentials)
+            except RuntimeError as error:
+                raise CannotListen(f"cannot listen for gRPC on {place}: {error}") from error
+            await door.start()
         for name in _SERVICES:
             await self._health.set(name, _UP)
 
@@ -123,7 +129,7 @@ class GrpcServer:
         self._services.draining = True
         for name in _SERVICES:
             await self._health.set(name, _DOWN)
-        ending = asyncio.ensure_future(self._server.stop(seconds + _BREATH))
+        ending = asyncio.gather(*(door.stop(seconds + _BREATH) for door in self._doors.values()))
         if self.calls.tasks:
             await asyncio.wait(list(self.calls.tasks), timeout=seconds)
         left = list(self.calls.tasks)
