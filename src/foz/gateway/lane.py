@@ -25,7 +25,7 @@ from foz.canon.request import Ask
 from foz.canon.response import EmbedResponse
 from foz.canon.usage import Timing
 from foz.gateway.capture import LONGEST
-from foz.ports.codec import Answer, EventDecoder, EventEncoder, Passage, Speech, Tally
+from foz.ports.codec import Answer, EventDecoder, EventEncoder, Passage, Speech, Tally, WordsDecoder, WordsEncoder
 from foz.ports.turn import Turn
 
 
@@ -94,6 +94,8 @@ class TranslateStream:
         """How long it took, as soon as it is finished."""
         self._decoder = decoder
         self._encoder = encoder
+        self._words = decoder.words if isinstance(decoder, WordsDecoder) else None
+        self._word = encoder.say if isinstance(encoder, WordsEncoder) else None
         self._name: Name | None = name
 
     def _say(self, events: list[Event]) -> bytes:
@@ -113,7 +115,26 @@ class TranslateStream:
 
     def feed(self, chunk: bytes) -> bytes:
         """What the caller gets of this chunk."""
+        if self._words is not None and self._word is not None and self.said is None and self.told is None:
+            words = self._words(chunk)
+            passed = None if words is None else self._pass(words, self._word)
+            if passed is not None:
+                return passed
         return self._say(self._decoder.feed(chunk))
+
+    def _pass(self, words: bytes, say: Callable[[bytes, str], bytes | None]) -> bytes | None:
+        """What a stream mostly is: words that are written the same on both sides."""
+        try:
+            text = words.decode()
+        except UnicodeDecodeError:
+            return None
+        passed = say(words, text)
+        if passed is not None:
+            tally = self.tally
+            tally.content += len(text)
+            tally.fewest += at_least(text)
+            tally.pieces += 1
+        return passed
 
     def close(self) -> bytes:
         """The end of input: what is left to say, and the terminal frame."""

@@ -9,7 +9,7 @@ Garbled for what an upstream sent.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from foz.canon.event import Event
 from foz.canon.fault import Fault
@@ -42,6 +42,30 @@ class EventDecoder(Protocol):
 
     def close(self) -> list[Event]:
         """The end of input: the last events. Raises Cut where the upstream had not finished."""
+        ...
+
+
+@runtime_checkable
+class WordsEncoder(EventEncoder, Protocol):
+    """One that says words as they are written."""
+
+    def say(self, words: bytes, text: str) -> bytes | None:
+        """
+        The same as `feed(TextGrew(text))`, where `words` are that text inside the quotes of a JSON string that escapes
+        nothing; None where it must be fed.
+        """
+        ...
+
+
+@runtime_checkable
+class WordsDecoder(EventDecoder, Protocol):
+    """One that knows by its bytes a chunk that brings nothing but words."""
+
+    def words(self, chunk: bytes) -> bytes | None:
+        """
+        What is between the quotes of the words, which need no escape, of a chunk whose only event is a `TextGrew` of
+        the first choice; None where it must be fed. Nobody has looked whether they are UTF-8.
+        """
         ...
 
 

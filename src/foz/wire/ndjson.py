@@ -6,11 +6,13 @@ A line ends with LF or CRLF; empty ones are dropped, and so is a byte order mark
 that is searched only where it grew: a line that comes byte by byte costs no more than one that comes whole.
 """
 
+from foz.wire import framing
+
 MAX_LINE = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
-class TooLong(ValueError):
+class TooLong(framing.TooLong):
     """A line grew beyond the limit."""
 
 

@@ -11,6 +11,8 @@ comes byte by byte costs no more than one that comes whole.
 
 from msgspec import Struct
 
+from foz.wire import framing
+
 MAX_FRAME = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
@@ -23,7 +25,7 @@ class Frame(Struct, frozen=True, gc=False):
     id: bytes = b""
 
 
-class TooLong(ValueError):
+class TooLong(framing.TooLong):
     """A frame grew beyond the limit."""
 
 

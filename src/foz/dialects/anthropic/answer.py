@@ -178,6 +178,11 @@ class Reader:
                 raise fault_in_stream(data) from None
             raise garbled("stream", error) from None
 
+    def is_text(self, place: int) -> bool:
+        """Whether the block at this place was opened and is text."""
+        block = self._blocks.get(place)
+        return block is not None and block.kind == "text"
+
     def _take(self, frame: Frame, data: bytes) -> list[Event]:
         match frame.type:
             case "content_block_delta":

@@ -7,8 +7,6 @@ is no status, the error's type does; words in a message never do.
 
 What the SDKs do on their own: two retries on 408, 409, 429 and 5xx, unless `x-should-retry: false`, each after
 `retry-after`, however long: newer ones sleep an hour if they are told to. So only what is soon over is left to them.
-
-A 401 or 403 of an upstream is about the gateway's own key: its text may show the key, and is dropped.
 """
 
 import math
@@ -39,6 +37,7 @@ from foz.canon.fault import (
     Unsupported,
     UpstreamFault,
 )
+from foz.canon.judging import Complaint, judge
 from foz.wire import json, sse
 from foz.wire.complaint import MAX_MESSAGE, clean, retry_after
 from foz.wire.http import Reply
@@ -77,8 +76,6 @@ WORDS: dict[type[Fault], str] = {
 _BY_STATUS = {404: "not_found_error", 413: "request_too_large", 502: _API}
 """Where a status says more than the leaf."""
 _SDK_MAY_RETRY = (RateLimited, NoCapacity, Draining)
-_OUR_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_TIMEOUTS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT)
 _STATUS_OF = {
     _INVALID: 400,
     "authentication_error": 401,
@@ -162,35 +159,18 @@ def _told(body: bytes) -> _Told:
     return _Told(told.type, clean(told.message[: 2 * MAX_MESSAGE]) if told.message else None)
 
 
-def _judge(status: int, told: _Told, wait: float | None, said: str) -> Fault:
-    """The fault that a status means."""
-    message = f"the upstream {said}: {told.message}" if told.message else f"the upstream {said}"
-    if status == HTTPStatus.PAYMENT_REQUIRED:
-        return Limited(message, retry_after=wait, vendor_code="insufficient_quota")
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Limited(message, retry_after=wait, vendor_code=told.type)
-    if status in _TIMEOUTS:
-        return Timeout(message, retry_after=wait, vendor_code=told.type)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Down(message, retry_after=wait, vendor_code=told.type)
-    if status in _OUR_KEY:
-        return Refused(
-            f"the upstream refused the gateway's own key ({status}); its operator must check that provider's key",
-            status=HTTPStatus.BAD_GATEWAY,
-            vendor_code=told.type,
-        )
-    if status < HTTPStatus.BAD_REQUEST:
-        return Refused(f"{message}; is the provider's base URL right?", status=HTTPStatus.BAD_GATEWAY)
-    code = "model_not_found" if status == HTTPStatus.NOT_FOUND else told.type
-    return Refused(message, status=status, vendor_code=code)
+def _judged(status: int, told: _Told, wait: float | None, said: str) -> Fault:
+    """The fault that a status means. What is not found is the model: nothing else is asked for by name."""
+    code = None if status == HTTPStatus.NOT_FOUND else told.type
+    return judge(status, Complaint(told.message, code), wait, said)
 
 
 def decode_fault(reply: Reply) -> Fault:
     """What a non-2xx answer of an upstream means."""
-    return _judge(reply.status, _told(reply.body[:MAX_BODY]), retry_after(reply), f"answered {reply.status}")
+    return _judged(reply.status, _told(reply.body[:MAX_BODY]), retry_after(reply), f"answered {reply.status}")
 
 
 def fault_in_stream(data: bytes) -> Fault:
     """What an `error` event of a stream, or an error in place of an answer, means."""
     told = _told(data)
-    return _judge(_STATUS_OF.get(told.type or "", 500), told, None, "broke off its answer with an error")
+    return _judged(_STATUS_OF.get(told.type or "", 500), told, None, "broke off its answer with an error")

@@ -3,10 +3,12 @@ What all streams of this dialect have in common: frames whose `event:` line says
 nothing without one, and `message_stop` at the end.
 """
 
+import re
 from typing import Protocol
 
 from foz.canon.event import Event
-from foz.canon.fault import Cut, Fault, Garbled
+from foz.canon.fault import Cut, Garbled
+from foz.ports.reading import StreamReader
 from foz.wire import json, sse
 from foz.wire.http import Call
 
@@ -49,47 +51,44 @@ class Reader(Protocol):
         """The events of a frame. Raises Garbled, or the fault that the upstream reports."""
         ...
 
+    def is_text(self, place: int) -> bool:
+        """Whether the block at this place was opened and is text."""
+        ...
 
-class StreamDecoder:
-    """The bytes of a stream to events. Implements `ports.codec.EventDecoder`."""
+
+class _Frames:
+    """A reader of frames. Implements `ports.reading.FrameReader`."""
 
     def __init__(self, reader: Reader) -> None:
-        self._frames = sse.Decoder()
         self._reader = reader
-        self._fault: Fault | None = None
 
-    def feed(self, chunk: bytes) -> list[Event]:
-        """
-        The events that this chunk completes. A fault that comes with good frames before it in one chunk
-        is raised by the next call, so that it does not matter how the network cuts the stream.
-        """
-        if self._fault is not None:
-            raise self._fault
-        try:
-            frames = self._frames.feed(chunk)
-        except sse.TooLong as error:
-            raise garbled("stream", error) from None
-        return self._read(frames)
+    @property
+    def done(self) -> bool:
+        return self._reader.done
 
-    def close(self) -> list[Event]:
-        """The end of input. A stream that did not say that it is over was cut."""
-        if self._fault is not None:
-            raise self._fault
-        events = [] if self._reader.done else self._read(self._frames.close())
-        if not self._reader.done:
-            raise Cut("the upstream's stream ended before it was finished")
-        return events
+    def take(self, frame: sse.Frame) -> list[Event]:
+        return self._reader.take(frame.data) if frame.data.strip() else []
 
-    def _read(self, frames: list[sse.Frame]) -> list[Event]:
-        events: list[Event] = []
-        for frame in frames:
-            if self._reader.done:
-                break
-            try:
-                events.extend(self._reader.take(frame.data) if frame.data.strip() else ())
-            except Fault as fault:
-                self._fault = fault
-                if not events:
-                    raise
-                break
-        return events
+    def end(self) -> list[Event]:
+        """A stream that did not say that it is over was cut."""
+        raise Cut("the upstream's stream ended before it was finished")
+
+
+_WORDS = re.compile(
+    rb"""event: content_block_delta\ndata: \{"type": ?"content_block_delta", ?"index": ?([0-9]{1,4}), ?"""
+    rb""""delta": ?\{"type": ?"text_delta", ?"text": ?"([^"\\\x00-\x1f]+)"\} *\}\n\n"""
+)
+"""A frame as Anthropic writes it that only brings words."""
+
+
+class StreamDecoder(StreamReader[sse.Frame]):
+    """The bytes of a stream to events. Implements `ports.codec.WordsDecoder`."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(sse.Decoder(), _Frames(reader), garbled)
+        self._told = reader
+
+    def words(self, chunk: bytes) -> bytes | None:
+        """The words of a frame that only brings some."""
+        found = _WORDS.fullmatch(chunk) if self.alone else None
+        return found[2] if found is not None and self._told.is_text(int(found[1])) else None

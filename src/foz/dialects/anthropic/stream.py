@@ -34,6 +34,7 @@ from foz.wire import json
 
 MOST_HELD = 10_000
 """Events that wait for the end of a call."""
+_PIECE = event(b"content_block_delta", b'"index":%d,"delta":{"type":"text_delta","text":"%b"}')
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _WORDS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
@@ -101,6 +102,10 @@ class MessagesEncoder:
             case _:
                 pass
         return b""
+
+    def say(self, words: bytes, text: str) -> bytes | None:  # noqa: ARG002 - the words say it
+        """The frame that brings these words, where it is more of an open block."""
+        return _PIECE % (self._place, words) if self._kind == "text" else None
 
     def close(self) -> bytes:
         """The terminal frame."""

@@ -5,11 +5,11 @@ A stream goes on after its finish event: the usage comes last. Some models end w
 what was finished when they close is complete.
 """
 
-from contextlib import suppress
 from typing import Protocol
 
 from foz.canon.event import Event
-from foz.canon.fault import Cut, Fault, Garbled
+from foz.canon.fault import Cut, Garbled
+from foz.ports.reading import StreamReader
 from foz.wire import json, sse
 from foz.wire.http import Headers
 
@@ -44,57 +44,33 @@ class Reader(Protocol):
         ...
 
 
-class StreamDecoder:
-    """The bytes of a stream to events. Implements `ports.codec.EventDecoder`."""
+class _Frames:
+    """A reader of frames. Implements `ports.reading.FrameReader`."""
 
     def __init__(self, reader: Reader) -> None:
-        self._frames = sse.Decoder()
         self._reader = reader
-        self._fault: Fault | None = None
 
-    def feed(self, chunk: bytes) -> list[Event]:
-        """
-        The events that this chunk completes. A fault that comes with good frames before it in one chunk
-        is raised by the next call, so that it does not matter how the network cuts the stream.
-        """
-        if self._fault is not None:
-            raise self._fault
-        try:
-            frames = self._frames.feed(chunk)
-        except sse.TooLong as error:
-            raise garbled("stream", error) from None
-        events: list[Event] = []
-        for frame in frames:
-            if self._reader.done:
-                break
-            try:
-                events.extend(self._take(frame))
-            except Fault as fault:
-                self._fault = fault
-                if not events:
-                    raise
-                break
-        return events
+    @property
+    def done(self) -> bool:
+        return self._reader.done
 
-    def close(self) -> list[Event]:
-        """The end of input. A frame that was cut is no frame; a stream whose choices are all finished is complete."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        for frame in self._frames.close():
-            if not self._reader.done:
-                with suppress(Garbled):
-                    events.extend(self._take(frame))
-        if self._reader.done:
-            return events
-        if not self._reader.complete:
-            raise Cut("the upstream's stream ended before it was finished")
-        return events + self._reader.finish()
-
-    def _take(self, frame: sse.Frame) -> list[Event]:
+    def take(self, frame: sse.Frame) -> list[Event]:
         data = frame.data.replace(b"\n", b" ").strip()
         if data.startswith(b"[DONE]"):
             if not self._reader.complete:
                 raise Cut("the upstream ended its stream before the answer was finished")
             return self._reader.finish()
         return self._reader.take(data) if data else []
+
+    def end(self) -> list[Event]:
+        """A stream whose choices are all finished is complete."""
+        if not self._reader.complete:
+            raise Cut("the upstream's stream ended before it was finished")
+        return self._reader.finish()
+
+
+class StreamDecoder(StreamReader[sse.Frame]):
+    """The bytes of a stream to events. Implements `ports.codec.EventDecoder`."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(sse.Decoder(), _Frames(reader), garbled)

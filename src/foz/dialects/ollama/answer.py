@@ -28,6 +28,7 @@ from foz.canon.event import (
     TokenLogprob,
     VendorSaid,
 )
+from foz.canon.fault import Cut
 from foz.canon.request import Vendor
 from foz.canon.usage import Usage
 from foz.dialects.ollama import schema
@@ -125,6 +126,15 @@ class Reader:
         if whole and not self.done:
             raise garbled(what, "it is whole and says that it is not done")
         return events
+
+    @property
+    def started(self) -> bool:
+        """Whether its first line was taken."""
+        return self._seed is not None
+
+    def end(self) -> list[Event]:
+        """The end of the input, where not all was said. Raises Cut."""
+        raise Cut("the upstream's stream ended before it said that it was done")
 
     def _read(self, data: bytes) -> schema.Chunk:
         """A line: as one of which nothing is lost by reading it so, where it is."""

@@ -4,11 +4,12 @@ What all streams of this dialect have in common: lines of JSON, an error as a li
 A `Reader` knows what is in a line; this file knows when a stream is over. A stream that ends before `done` was cut.
 """
 
-from contextlib import suppress
+import re
 from typing import Protocol
 
 from foz.canon.event import Event
-from foz.canon.fault import Cut, Fault, Garbled
+from foz.canon.fault import Garbled
+from foz.ports.reading import StreamReader
 from foz.wire import json, ndjson
 from foz.wire.http import Call
 
@@ -29,56 +30,42 @@ def garbled(what: str, error: object) -> Garbled:
 
 
 class Reader(Protocol):
-    """One answer while it comes in."""
+    """One answer while it comes in. Implements `ports.reading.FrameReader`."""
 
     done: bool
+
+    @property
+    def started(self) -> bool:
+        """Whether its first line was taken."""
+        ...
 
     def take(self, data: bytes) -> list[Event]:
         """The events of a line. Raises Garbled, or the fault that the upstream reports."""
         ...
 
+    def end(self) -> list[Event]:
+        """The end of the input, where not all was said. Raises Cut."""
+        ...
 
-class StreamDecoder:
-    """The bytes of a stream to events. Implements `ports.codec.EventDecoder`."""
+
+_WORDS = re.compile(
+    rb"""\{"model":"[ !#-\[\]-~]*","created_at":"[ !#-\[\]-~]*",(?:"""
+    rb""""message":\{"role":"assistant","content":"([^"\\\x00-\x1f]+)"\}|"""
+    rb""""response":"([^"\\\x00-\x1f]+)"),"done":false\}\n"""
+)
+"""A line as an Ollama server writes it that only brings words."""
+
+
+class StreamDecoder(StreamReader[bytes]):
+    """The bytes of a stream to events. Implements `ports.codec.WordsDecoder`."""
 
     def __init__(self, reader: Reader) -> None:
-        self._lines = ndjson.Decoder()
-        self._reader = reader
-        self._fault: Fault | None = None
+        super().__init__(ndjson.Decoder(), reader, garbled)
+        self._told = reader
 
-    def feed(self, chunk: bytes) -> list[Event]:
-        """
-        The events that this chunk completes. A fault that comes with good lines before it in one chunk
-        is raised by the next call, so that it does not matter how the network cuts the stream.
-        """
-        if self._fault is not None:
-            raise self._fault
-        try:
-            lines = self._lines.feed(chunk)
-        except ndjson.TooLong as error:
-            raise garbled("stream", error) from None
-        events: list[Event] = []
-        for line in lines:
-            if self._reader.done:
-                break
-            try:
-                events.extend(self._reader.take(line))
-            except Fault as fault:
-                self._fault = fault
-                if not events:
-                    raise
-                break
-        return events
-
-    def close(self) -> list[Event]:
-        """The end of input. A line without its end counts if it is whole."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        for line in self._lines.close():
-            if not self._reader.done:
-                with suppress(Garbled):
-                    events.extend(self._reader.take(line))
-        if not self._reader.done:
-            raise Cut("the upstream's stream ended before it said that it was done")
-        return events
+    def words(self, chunk: bytes) -> bytes | None:
+        """The words of a line that only brings some."""
+        if not self.alone or not self._told.started:
+            return None
+        found = _WORDS.fullmatch(chunk)
+        return None if found is None else found[1] or found[2]

@@ -137,6 +137,10 @@ class Teller:
             case _:
                 return self._note(event)
 
+    def say(self, words: bytes, text: str) -> bytes | None:  # noqa: ARG002 - the words say it
+        """The line that brings these words."""
+        return b'%b"%b"%b' % (self._open, words, self._close)
+
     def _opening(self) -> bytes:
         head = json.encode(self._head).translate(_FLAT)[:-1]
         return head + (b',"message":{"role":"assistant","content":' if self._chat else b',"response":')

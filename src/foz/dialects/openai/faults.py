@@ -10,8 +10,6 @@ What the SDKs do on their own: two retries on 408, 409, 429, 5xx, unless `x-shou
 tried already, so the header is sent for every upstream's fault and for all that a retry cannot help. Only what is
 soon over (the caller's own rate, no capacity, draining, targets that are left alone for a while) is left to the SDK,
 with `retry-after` where it is known.
-
-A 401 or 403 of an upstream is about the gateway's own key: its text may show the key, and is dropped.
 """
 
 import math
@@ -43,6 +41,7 @@ from foz.canon.fault import (
     Unsupported,
     UpstreamFault,
 )
+from foz.canon.judging import QUOTA, Complaint, judge
 from foz.wire import json, sse
 from foz.wire.complaint import MAX_MESSAGE, clean, retry_after
 from foz.wire.http import Reply
@@ -53,7 +52,6 @@ MAX_CODE = 128
 
 _INVALID = "invalid_request_error"
 _SERVER = "server_error"
-_QUOTA = "insufficient_quota"
 WORDS: dict[type[Fault], tuple[str, str | None]] = {
     BadRequest: (_INVALID, None),
     Unsupported: (_INVALID, "unsupported_parameter"),
@@ -62,7 +60,7 @@ WORDS: dict[type[Fault], tuple[str, str | None]] = {
     NotFound: (_INVALID, "not_found"),
     Conflict: (_INVALID, "conflict"),
     RateLimited: ("rate_limit_error", "rate_limit_exceeded"),
-    OverBudget: (_QUOTA, _QUOTA),
+    OverBudget: (QUOTA, QUOTA),
     Refused: (_INVALID, "upstream_refused"),
     Limited: ("rate_limit_error", "rate_limit_exceeded"),
     Down: (_SERVER, "upstream_down"),
@@ -78,8 +76,6 @@ WORDS: dict[type[Fault], tuple[str, str | None]] = {
 _SDK_MAY_RETRY = (RateLimited, NoCapacity, Draining)
 
 _METHOD = "method_not_allowed"
-_OUR_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_TIMEOUTS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT)
 _ERROR_STATUS = re.compile("[45][0-9][0-9]")
 
 
@@ -106,8 +102,8 @@ def _describe(fault: Fault) -> _Envelope:
         kind = _SERVER
     else:
         code = fault.vendor_code or (_METHOD if fault.status == HTTPStatus.METHOD_NOT_ALLOWED else code)
-    if isinstance(fault, Limited) and fault.vendor_code == _QUOTA:
-        kind = _QUOTA
+    if isinstance(fault, Limited) and fault.vendor_code == QUOTA:
+        kind = QUOTA
     if isinstance(fault, UpstreamFault) and fault.target and fault.target not in message:
         message = f"{message} (target {fault.target})"
     return _Envelope(_Error(message, kind, fault.field, code))
@@ -218,35 +214,10 @@ def _from_body(reply: Reply) -> _Told:
     return told
 
 
-def _judge(status: int, told: _Told, wait: float | None, said: str) -> Fault:
-    """The fault that a status and a code mean."""
-    message = f"the upstream {said}: {told.message}" if told.message else f"the upstream {said}"
-    code = _not_a_number(told.code)
-    if _QUOTA in (told.code, told.type) or status == HTTPStatus.PAYMENT_REQUIRED:
-        return Limited(message, retry_after=wait, vendor_code=_QUOTA)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Limited(message, retry_after=wait, vendor_code=code)
-    if status in _TIMEOUTS:
-        return Timeout(message, retry_after=wait, vendor_code=code)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.FAILED_DEPENDENCY:
-        return Down(message, retry_after=wait, vendor_code=code)
-    return _refusal(status, told, message)
-
-
-def _refusal(status: int, told: _Told, message: str) -> Refused:
-    """The target's no. What it says of our own credentials or address is not the caller's doing: 502."""
-    code = _not_a_number(told.code)
-    if status in _OUR_KEY:
-        return Refused(
-            f"the upstream refused the gateway's own key ({status}); its operator must check that provider's key",
-            status=HTTPStatus.BAD_GATEWAY,
-            vendor_code=code,
-        )
-    if status < HTTPStatus.BAD_REQUEST:
-        return Refused(f"{message}; is the provider's base URL right?", status=HTTPStatus.BAD_GATEWAY)
-    if status == HTTPStatus.NOT_FOUND:
-        code = code or "model_not_found"
-    return Refused(message, field=told.param, status=status, vendor_code=code)
+def _judged(status: int, told: _Told, wait: float | None, said: str) -> Fault:
+    """The fault that a status and a code mean. Some write the vendor's word for no quota as the type."""
+    code = QUOTA if QUOTA in (told.code, told.type) else _not_a_number(told.code)
+    return judge(status, Complaint(told.message, code, told.param), wait, said)
 
 
 def _not_a_number(code: str | None) -> str | None:
@@ -256,7 +227,7 @@ def _not_a_number(code: str | None) -> str | None:
 
 def decode_fault(reply: Reply) -> Fault:
     """What a non-2xx answer of an upstream means."""
-    return _judge(reply.status, _from_body(reply), retry_after(reply), f"answered {reply.status}")
+    return _judged(reply.status, _from_body(reply), retry_after(reply), f"answered {reply.status}")
 
 
 _STATUS_OF: dict[str, int] = {
@@ -305,4 +276,4 @@ def _status_in_stream(told: _Told) -> int:
 def fault_in_stream(error: object) -> Fault:
     """What the `error` of a stream's frame means: JSON bytes as they came (bytes, `Raw`), or the decoded value."""
     told = (_parse(bytes(error)) or _Told()) if isinstance(error, bytes | msgspec.Raw) else _from_value(error)
-    return _judge(_status_in_stream(told), told, None, "broke off its stream with an error")
+    return _judged(_status_in_stream(told), told, None, "broke off its stream with an error")

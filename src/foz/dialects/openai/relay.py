@@ -23,7 +23,19 @@ from foz.canon.estimate import at_least
 from foz.canon.fault import Cut, Fault, Garbled
 from foz.canon.request import Ask
 from foz.dialects.openai.faults import fault_in_stream
-from foz.dialects.openai.frames import BROKEN, DONE, call, data_of, garbled
+from foz.dialects.openai.frames import (
+    BROKEN,
+    DONE,
+    LESSONS,
+    LINES_OF_FRAME,
+    NOTHING,
+    PLAIN,
+    PROBE,
+    around,
+    call,
+    data_of,
+    garbled,
+)
 from foz.dialects.openai.usage import Counted, tokens
 from foz.ports.codec import Tally
 from foz.wire import sse
@@ -32,7 +44,6 @@ from foz.wire.http import Call, Reply
 UNKNOWN = b"\0"
 """The head of no frame."""
 QUOTES_OF_FILLER = 4
-LINES_OF_FRAME = 2
 _BAG = msgspec.json.Decoder(dict[str, Raw])
 _ENCODE = msgspec.json.Encoder()
 _NULL = Raw(b"null")
@@ -40,13 +51,6 @@ _FLAT = re.compile(rb"\{[^][{}\\]*")
 _USAGE_ASKED = Raw(b'{"include_usage":true}')
 _NO_USAGE = b',"usage":null'
 _FILLER = b',"obfuscation":"'
-_PLAIN = re.compile(rb'[^"\\\x00-\x1f]+')
-"""The inside of a JSON string that says itself; `feed` proves that it is UTF-8."""
-NOTHING: tuple[bytes, ...] = ()
-"""No bytes begin with any of these."""
-PROBE = b"other words"
-LESSONS = 32
-"""How often one stream tries to learn what stands around its words: some put something new into every frame."""
 SAME_NAMES: Mapping[str, str] = {}
 
 
@@ -116,18 +120,6 @@ def head_of(data: bytes, model: str) -> bytes | None:
     return None
 
 
-def around(data: bytes, opening: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """
-    What stands before, in and after the one string that this key has in some JSON; None where there is none, more than
-    one, or one with an escape. The key's quotes cannot be inside another string: they would be escaped there.
-    """
-    start = data.find(opening) + len(opening)
-    end = data.find(b'"', start)
-    if start < len(opening) or end < 0 or data.find(opening, end) >= 0 or not _PLAIN.fullmatch(data, start, end):
-        return None
-    return data[:start], data[start:end], data[end:]
-
-
 def take_apart(data: bytes, model: str | None, *, without_usage: bool = False) -> bytes:
     """The JSON object with its top-level `model` put anew: taken apart and put together."""
     try:
@@ -186,7 +178,7 @@ class PassingStream(Generic[C]):
         """
         if chunk.startswith(self._before) and chunk.endswith(self._after):
             start, end = len(self._before), len(chunk) - len(self._after)
-            if _PLAIN.fullmatch(chunk, start, end):
+            if PLAIN.fullmatch(chunk, start, end):
                 words = chunk[start:end]
                 tally = self.tally
                 try:

@@ -11,7 +11,8 @@ from foz.canon.fault import Fault
 from foz.canon.request import Ask, Operation
 from foz.dialects.openai.chat.relay import ChatRelay
 from foz.dialects.openai.completions.relay import CompletionRelay
-from foz.dialects.openai.relay import LESSONS, PassingStream, around
+from foz.dialects.openai.frames import LESSONS, around
+from foz.dialects.openai.relay import PassingStream
 
 CHAT = ChatRelay()
 TEXT = CompletionRelay()

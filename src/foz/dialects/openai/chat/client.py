@@ -8,11 +8,12 @@ from foz.dialects.openai.chat.answer import Reader
 from foz.dialects.openai.chat.asking import MANNER, Manner
 from foz.dialects.openai.chat.thinking import TagReader, begins_inside
 from foz.dialects.openai.faults import decode_fault
-from foz.dialects.openai.frames import StreamDecoder, call
+from foz.dialects.openai.frames import LearningDecoder, StreamDecoder, call
 from foz.wire import json
 from foz.wire.http import Call, Reply
 
 PATH = "/chat/completions"
+OPENING = b'"content":"'
 
 
 class ChatClient:
@@ -44,7 +45,8 @@ class ChatClient:
 
     def decoder(self) -> StreamDecoder:
         """For a streamed 2xx answer."""
-        return StreamDecoder(self._reader())
+        reader = self._reader()
+        return LearningDecoder(reader, OPENING) if isinstance(reader, Reader) else StreamDecoder(reader)
 
     def _reader(self) -> Reader | TagReader:
         thinking = self._manner.thinking

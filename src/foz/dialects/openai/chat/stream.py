@@ -68,7 +68,15 @@ class ChatEncoder:
         self._head = b""
         self._tail = b'],"usage":null}\n\n' if request.wants_usage else b"]}\n\n"
         self._begun: set[int] = set()
+        self._before = b""
+        """What stands before the words of a chunk of the first choice, once it has begun."""
+        self._after = b""
         self._measured: Measured | None = None
+
+    def say(self, words: bytes, text: str) -> bytes | None:  # noqa: ARG002 - the words say it
+        """The chunk that brings these words."""
+        before = self._before
+        return before + words + self._after if before else None
 
     def feed(self, event: Event) -> bytes:
         """The bytes that say this event; may be none."""
@@ -106,6 +114,8 @@ class ChatEncoder:
         if choice in self._begun:
             return b""
         self._begun.add(choice)
+        if not choice:
+            self._before, _, self._after = self._chunk(0, b'{"content":"\0"}').partition(b"\0")
         return self._chunk(choice, b'{"role":"assistant","content":%b}' % content)
 
     def _words(self, event: Event) -> bytes:

@@ -78,6 +78,17 @@ class ResponseEncoder:
             case _:
                 return b""
 
+    def say(self, words: bytes, text: str) -> bytes | None:
+        """The event that brings these words, where it is more of a message that brought some before."""
+        item = self._speech
+        if item is None or not text:
+            return None
+        item.add(text)
+        self._count(text)
+        told = b'%b"%b","logprobs":[],"sequence_number":%d}\n\n' % (self._head, words, self._number)
+        self._number += 1
+        return told
+
     def close(self) -> bytes:
         """The terminal frame. Where it cannot be sent, `fail` takes its number."""
         return event(f"response.{self._status}", {"response": Raw(self.body(seals=self._manner.seals))}, self._number)
