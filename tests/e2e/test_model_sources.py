@@ -116,6 +116,25 @@ def test_a_name_of_ollamas_answers(tmp_path: Path, goods: Path) -> None:
         assert _call(gateway, "POST", "/v1/chat/completions", body)[0] == 200
 
 
+def test_a_cancelled_download_is_purged_with_its_parts(tmp_path: Path, goods: Path) -> None:
+    """Unloaded with `purge` while it is fetched, nothing of it is left; without, its part stays to be gone on with."""
+    with _place(tmp_path, goods, "0.003") as (_, config), start_gateway(tmp_path / "foz", config=config) as gateway:
+
+        def comes() -> bool:
+            return any(one.stat().st_size > 1_000_000 for one in gateway.folder.rglob("*.partial"))
+
+        def gone() -> bool:
+            return not _data(gateway, "GET", "/models/local")["models"]
+
+        for purge in ("false", "true"):
+            _data(gateway, "POST", "/models/local/deploy", LARGE)
+            gateway.wait_for(comes, "a megabyte", 60)
+            _data(gateway, "DELETE", f"/models/local/large?purge={purge}")
+            gateway.wait_for(gone, "it to be gone")
+            assert [name.endswith(".partial") for name in _kept(gateway.folder)].count(True) == (purge == "false")
+        assert _kept(gateway.folder) == []
+
+
 def test_a_gateway_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path, goods: Path) -> None:
     """Killed with SIGKILL while it fetches 108 MB, the gateway goes on by itself: only the rest is asked for."""
     with _place(tmp_path, goods, "0.003") as (hub, config):

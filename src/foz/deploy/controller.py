@@ -401,21 +401,30 @@ class Controller:
         return False
 
     async def _finish(self, hand: Hand, deployment: Deployment) -> None:
-        weights = hand.seen.weights
-        others = {
-            other.seen.weights.path
-            for held in self._held.values()
-            for other in held.hands
-            if other is not hand and other.node == hand.node and other.seen.weights is not None and not other.seen.gone
-        }
-        if deployment.wanted is Wanted.PURGED and weights is not None and weights.path not in others:
+        if deployment.wanted is Wanted.PURGED:
             try:
-                freed = await self._site(hand).shelf.remove(weights)
-                await self._say(hand, Level.INFO, f"its file is removed: {size(freed)} are free again")
+                freed = await self._purge(hand, deployment)
+                if freed is not None:
+                    await self._say(hand, Level.INFO, f"its file is removed: {size(freed)} are free again")
             except (Fault, OSError) as error:
                 await self._say(hand, Level.ERROR, f"its file could not be removed: {error}")
         hand.see(stages.gone(hand.seen))
         await self._say(hand, Level.INFO, "模型已卸载 (unloaded)")
+
+    async def _purge(self, hand: Hand, deployment: Deployment) -> int | None:
+        """Its file goes, or what was fetched of it before it was a model; None where others use it or nothing was."""
+        others = [
+            other
+            for held in self._held.values()
+            for other in held.hands
+            if other is not hand and other.node == hand.node and not other.seen.gone
+        ]
+        used = {other.seen.weights.path for other in others if other.seen.weights is not None}
+        weights, shelf = hand.seen.weights, self._site(hand).shelf
+        if weights is not None:
+            return None if weights.path in used else await shelf.remove(weights)
+        same = [one for one in self._known.values() if one.wish.source == deployment.wish.source and not one.seen.gone]
+        return None if len(same) > 1 else await shelf.abandon(deployment.wish, used) or None
 
     # -- what is kept ------------------------------------------------------
 

@@ -14,7 +14,7 @@ blocks the loop: hashing, reading headers and converting are done in threads or 
 Implemented in `runtime/shelf/`; the catalog's rows and all that only decides are pure, in `deploy/`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Protocol
 
 from msgspec import Struct
@@ -97,5 +97,12 @@ class Shelf(Protocol):
         Takes away a file that was fetched or made, and what it was made of, down to empty folders: bytes that are free
         now. What an operator put there (a path as source) and what is built in stays. The loop calls it for what no
         other deployment uses.
+        """
+        ...
+
+    async def abandon(self, wish: Wish, kept: Container[str]) -> int:
+        """
+        Takes away what was fetched for a checked wish that never became a model, parts of files too: bytes that are
+        free now. What others fetch just now stays, and so do files that weights in use (`kept`, by path) are made of.
         """
         ...

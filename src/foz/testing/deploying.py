@@ -6,7 +6,7 @@ processes that answer nobody; a test ends them, makes them deaf, or keeps them f
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class FolderShelf:
         self.hold.set()
         self.fault: Fault | None = None
         self.removed: list[str] = []
+        self.abandoned: list[str] = []
 
     def check(self, wish: Wish) -> Wish:
         """With a source."""
@@ -65,6 +66,11 @@ class FolderShelf:
         self.removed.append(weights.path)
         await asyncio.to_thread(Path(weights.path).unlink)
         return weights.size
+
+    async def abandon(self, wish: Wish, kept: Container[str]) -> int:  # noqa: ARG002 - nothing is there to be kept
+        """Nothing is ever fetched; it is noted that this was asked."""
+        self.abandoned.append(wish.source)
+        return 0
 
 
 class WordProcess:
@@ -262,6 +268,10 @@ class AnyShelf:
     async def remove(self, weights: Weights) -> int:
         """There was nothing."""
         return weights.size
+
+    async def abandon(self, wish: Wish, kept: Container[str]) -> int:  # noqa: ARG002 - nothing is there
+        """There was nothing."""
+        return 0
 
 
 class SomeSites:

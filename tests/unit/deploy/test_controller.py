@@ -204,6 +204,23 @@ def test_purging_removes_the_file_unless_another_uses_it(tmp_path: Path) -> None
     _run(tmp_path, work)
 
 
+def test_purging_what_never_became_a_model_abandons_it_unless_another_wants_it(tmp_path: Path) -> None:
+    """What was fetched for a cancelled deployment goes with the last deployment that has the same source."""
+
+    async def work(house: House) -> None:
+        house.shelf.hold.clear()
+        await house.deploy()
+        await house.deploy("deploy-2", Wish("other", "m", "7b"))
+        for id in ("deploy-1", "deploy-2"):
+            await house.until(lambda seen: stages.current(seen) is Stage.DOWNLOADING, id)
+        for id, abandoned in (("deploy-1", 0), ("deploy-2", 1)):
+            await house.store.want(id, Wanted.PURGED)
+            await house.until(lambda seen: seen.gone, id)
+            assert len(house.shelf.abandoned) == abandoned
+
+    _run(tmp_path, work)
+
+
 @pytest.mark.parametrize("where", [Stage.DOWNLOADING, Stage.LOADING])
 def test_unloading_while_it_is_deployed_cancels(tmp_path: Path, where: Stage) -> None:
     """A deployment that is unloaded on its way is cancelled at that stage, and leaves no engine."""

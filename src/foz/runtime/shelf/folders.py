@@ -88,6 +88,11 @@ class Folders:
         self._tidy(path if path.is_dir() else path.parent)
         return freed
 
+    def abandon(self, path: Path) -> int:
+        """Takes away a fetched file and its part, unless somebody fetches it just now; bytes that are free now."""
+        freed = partial.forget(path) + partial.forget(self.made(path))
+        return freed if partial.coming(path) else freed + self.remove(path)
+
     def sweep(self, before: float) -> int:
         """Takes away parts of files that nobody went on with since; bytes that are free now."""
         freed = 0

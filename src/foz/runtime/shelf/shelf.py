@@ -6,7 +6,7 @@ Whatever was done already is found again by its name: fetched files bear their s
 """
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -238,6 +238,20 @@ class DiskShelf:
     async def remove(self, weights: Weights) -> int:
         """Takes away what was fetched or made."""
         return await aside(self._folders.remove, Path(weights.path))
+
+    async def abandon(self, wish: Wish, kept: Container[str]) -> int:
+        """Takes away what was fetched for a wish that never became a model."""
+        return await aside(self._abandon, wish, kept)
+
+    def _abandon(self, wish: Wish, kept: Container[str]) -> int:
+        freed = 0
+        for form in Form:
+            found = self._notes.read(wish, form)
+            files = [] if found is None else [file for file in found.files if file.url and words.is_safe(file.name)]
+            paths = [self._folders.fetched(file.name) for file in files]
+            if not any(str(one) in kept for path in paths for one in (path, self._folders.made(path), path.parent)):
+                freed += sum(self._folders.abandon(path) for path in paths)
+        return freed
 
     async def sweep(self, seconds: float) -> int:
         """Takes away parts of files that nobody went on with for so long."""
