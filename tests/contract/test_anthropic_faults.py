@@ -148,3 +148,10 @@ def test_a_refusal_in_no_dialect_is_told_by_its_status(body: bytes) -> None:
     fault = decode_fault(Reply(503, ((b"retry-after", b"7"),), body))
 
     assert (type(fault), fault.message, fault.retry_after) == (Down, "the upstream answered 503", 7.0)
+
+
+@pytest.mark.parametrize(("kind", "told"), [("overloaded_error", "overloaded_error"), ("api_error", "api_error")])
+def test_a_stream_that_was_too_much_says_so_on(kind: str, told: str) -> None:
+    """A stream that an upstream broke off as overloaded ends as overloaded for the caller, and no other one does."""
+    fault = fault_in_stream(b'{"type":"error","error":{"type":"%s","message":"no"}}' % kind.encode())
+    assert b'"type":"%s"' % told.encode() in encode_fault_event(fault)

@@ -27,6 +27,7 @@ from foz.ports.upstream import Upstream
 from foz.ports.watch import Watch
 from foz.providers.catalog import SIMULATED
 from foz.sessions.keeper import Keeper
+from foz.telemetry.redact import Redactor, hideable
 from foz.testing.simulated.upstream import SimulatedUpstream
 from foz.wire.http import Call
 
@@ -53,7 +54,8 @@ class Outbound:
     def _line(self, one: Provider) -> Line:
         upstream = self._upstreams[one.name]
         agency = upstream if isinstance(upstream, Agents) else None
-        return Line(upstream, TONGUES[one.row.dialect].speech(one.row), _prefixes(one), agency)
+        hide = Redactor(hideable(one.secrets())).known
+        return Line(upstream, TONGUES[one.row.dialect].speech(one.row), _prefixes(one), agency, hide)
 
     def _upstream(self, one: Provider, settings: Settings, watch: Watch, clock: Clock) -> Upstream:
         if one.name == SIMULATED:

@@ -13,7 +13,7 @@ from foz.config.settings import Settings
 from foz.serve.http.server import InUse
 from foz.serve.supervisor import UNUSABLE
 from foz.telemetry.log import set_up
-from foz.telemetry.redact import SHORTEST, Redactor
+from foz.telemetry.redact import Redactor, hideable
 
 
 class _NoWorkerCan(click.ClickException):
@@ -29,11 +29,10 @@ def secrets(settings: Settings) -> list[str]:
     """Everything that must never be seen in a log."""
     auth, outbound = settings.auth, settings.outbound
     found = [auth.api_key, auth.admin_key, outbound.https_proxy, outbound.http_proxy]
-    found += [settings.scale.rabbitmq_url, settings.scale.redis_url, *(one.key for one in settings.providers)]
-    extra = [value.get_secret_value() for one in settings.providers for _, value in one.extra]
+    found += [settings.scale.rabbitmq_url, settings.scale.redis_url]
     return [
         *(secret.get_secret_value() for secret in found if secret is not None),
-        *(value for value in extra if len(value) >= SHORTEST),  # a header so short holds no secret
+        *hideable(secret for one in settings.providers for secret in one.secrets()),
     ]
 
 

@@ -74,6 +74,11 @@ class Provider(Struct, frozen=True):
             and not self.why.startswith((NO_KEY, *_MEANT))
         )
 
+    def secrets(self) -> tuple[str, ...]:
+        """What of each call nobody but the provider may see: its key, and headers of the row's own."""
+        found = [self.key, *(value for _, value in self.extra)]
+        return tuple(secret.get_secret_value() for secret in found if secret is not None)
+
     def headers(self) -> Headers:
         """What each call bears: the key and the row's own headers. Never to be shown."""
         key = self.key.get_secret_value() if self.key else None

@@ -12,7 +12,7 @@ import logging
 from msgspec import structs
 
 from foz.canon.entry import Attempt, AttemptEnd, Entry, EntryEnd, State
-from foz.canon.fault import Bug, Cut, Down, Draining, Fault, Garbled, Limited, Refused, Timeout
+from foz.canon.fault import Bug, Cut, Down, Draining, Fault, Garbled, Limited, Refused, Timeout, UpstreamFault
 from foz.canon.model import Target
 from foz.canon.money import charge
 from foz.canon.request import Ask, Request
@@ -198,6 +198,9 @@ class Run:
                 await self._stream(answer, self._road(client, None if way is None else speech.relay))
             else:
                 await self._whole(answer, client, way)
+        except UpstreamFault as fault:
+            fault.message = line.hide(fault.message)
+            raise
         finally:
             self._caller.feed_from(None)
             answer.close()

@@ -1,6 +1,6 @@
 """What assembly binds: targets to codecs and connections, names to models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from foz.canon.model import Model, Target
@@ -14,7 +14,7 @@ from foz.wire.http import Headers
 class Line:
     """Everything needed to ask one provider."""
 
-    __slots__ = ("agency", "forwards", "speech", "upstream")
+    __slots__ = ("agency", "forwards", "hide", "speech", "upstream")
 
     def __init__(
         self,
@@ -22,6 +22,7 @@ class Line:
         speech: Mapping[Operation, Speech],
         forwards: tuple[bytes, ...] = (),
         agency: Agency | None = None,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self.upstream = upstream
         self.speech = speech
@@ -29,6 +30,8 @@ class Line:
         """Prefixes of the caller's header names that go along to this provider."""
         self.agency = agency
         """Who keeps the sessions of its agents, where it has them: it is told who asks."""
+        self.hide = hide
+        """Cuts what we show this provider to be let in out of what it says: some repeat it in their refusals."""
 
     def along(self, headers: Headers, request_id: str) -> Headers:
         """What of the caller's headers goes along, and the id under which the ledger knows the call."""

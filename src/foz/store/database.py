@@ -46,6 +46,7 @@ def prepare(data: Path) -> None:
     """Makes the data directory and brings its database up to date. Raises StoreError."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path_of(data).touch(mode=0o600)  # what lies beside it, SQLite makes for the same eyes
         with alone(data), _closing(apsw.Connection(str(path_of(data)))) as connection:
             connection.set_busy_timeout(BUSY_MILLISECONDS)
             connection.pragma("journal_mode", "wal")

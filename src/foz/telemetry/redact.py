@@ -52,6 +52,11 @@ def _forms(secret: str) -> set[str]:
     return {form for form in written if len(form) >= SHORTEST}
 
 
+def hideable(secrets: Iterable[str]) -> list[str]:
+    """Those that are long enough to be cut out; what is shorter, a header of a letter or two, holds no secret."""
+    return [secret for secret in secrets if len(secret) >= SHORTEST]
+
+
 class Redactor:
     """Cuts secrets out of text."""
 
@@ -72,15 +77,18 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
-        text = self._cut(text)
+        text = self.known(text)
         text = _SHAPES.sub(MARK, text)
         text = _NAMED.sub(rf"\1\2{MARK}", text)
         text = _BEARER.sub(rf"\1\2{MARK}", text)
         text = _ADDRESS.sub(rf"\1{MARK}@", text)
-        return self._cut(text)
+        return self.known(text)
 
-    def _cut(self, text: str) -> str:
-        """Until nothing is left: what stood on both sides of one secret may be another, once they meet at the mark."""
+    def known(self, text: str) -> str:
+        """
+        The text without the registered secrets, and nothing else cut out of it. Until nothing is left: what stood on
+        both sides of one secret may be another, once they meet at the mark.
+        """
         if self._known is None:
             return text
         found = 1

@@ -104,6 +104,8 @@ class _Envelope(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="
 
 def _describe(fault: Fault, request_id: str | None = None) -> bytes:
     kind = WORDS[type(fault)]
+    if isinstance(fault, Down) and fault.vendor_code == _OVERLOADED:
+        kind = _OVERLOADED
     if isinstance(fault, BadRequest | Refused):
         kind = _BY_STATUS.get(fault.status, kind)
     message = fault.message
