@@ -6,20 +6,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from foz.config.certificates import make_pair
 from foz.net.clock import SystemClock
 from foz.skins.model_grpc import model_pb2 as pb
+from foz.testing.authority import Authority
 from foz.testing.frames import DATA, END_STREAM, SETTINGS, Wire, frame
 from foz.testing.process import Child, Served, free_port, start_gateway, wait_until
 from foz.testing.service import Service
@@ -224,26 +220,6 @@ def _server(folder: Path, more: str = "") -> None:
     (folder / "foz.toml").write_text(f"[server]\n{tls}\n{more}")
 
 
-def _client(folder: Path) -> tuple[Path, Path]:
-    """An authority of clients (`clients.pem`), and a certificate and key that it signed."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "clients")])
-    authority, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    now = datetime.now(UTC)
-
-    def signed(subject: x509.Name, whose: ec.EllipticCurvePublicKey, *, ca: bool) -> bytes:
-        made = x509.CertificateBuilder().subject_name(subject).issuer_name(name).public_key(whose).serial_number(7 + ca)
-        made = made.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
-        made = made.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        return made.sign(authority, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "billing")])
-    (folder / "clients.pem").write_bytes(signed(name, authority.public_key(), ca=True))
-    (folder / "client.pem").write_bytes(signed(subject, key.public_key(), ca=False))
-    pem, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "client-key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, pem, plain))
-    return folder / "client.pem", folder / "client-key.pem"
-
-
 def _started(folder: Path, port: int) -> Child:
     environment = {**ENVIRONMENT, "FOZ_DATA": str(folder / "data"), "HOME": str(folder), "FOZ_GRPC_PORT": str(port)}
     child = Child([sys.executable, "-m", "foz", "serve", "--port", str(free_port())], folder, environment)
@@ -276,8 +252,9 @@ def test_tls_serves_whom_its_authority_vouches_for(tmp_path: Path) -> None:
 def test_with_an_authority_of_clients_each_must_show_a_certificate(tmp_path: Path) -> None:
     """With `[grpc] client_ca` a client with a certificate of it is served, one without is not let in."""
     port = free_port()
-    pair = _client(tmp_path)
-    _server(tmp_path, f'[grpc]\nclient_ca = "{tmp_path}/clients.pem"\n')
+    authority = Authority(tmp_path, SystemClock().now())
+    pair = authority.client("billing")
+    _server(tmp_path, f'[grpc]\nclient_ca = "{authority.path}"\n')
     with _started(tmp_path, port):
         assert _asked(port, tmp_path / "ca.pem", pair) is OK
         assert _asked(port, tmp_path / "ca.pem") is grpc.StatusCode.UNAVAILABLE

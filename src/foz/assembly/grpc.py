@@ -9,6 +9,7 @@ from foz.ports.clock import Clock
 from foz.ports.watch import Watch
 from foz.serve.grpc.calls import House
 from foz.serve.grpc.server import GrpcServer, Manner
+from foz.serve.grpc.vouching import Vouching
 from foz.serve.http.desk import Desk
 from foz.serve.http.guard import Guard
 from foz.skins.model_grpc.skin import ModelGrpcSkin
@@ -35,6 +36,7 @@ def grpc_server(
         watch=watch,
         identities=identities,
         skin=ModelGrpcSkin(),
+        vouching=Vouching(said.vouched, books.keys.named),
         write_timeout=limits.write_timeout,
         body_timeout=limits.body_timeout,
     )

@@ -93,11 +93,34 @@ class Grpc(Section):
         default=None,
         description="Authority of clients' certificates (PEM): with it, each client must show one, beside its key.",
     )
+    clients: Names = Field(
+        default=(),
+        description="Clients whose certificate stands for a key: `name=id`, the id as `foz keys list` shows it. The "
+        "name is the certificate's common name or one of its alternative names, or `sha256:` and its fingerprint.",
+    )
     max_streams: Whole = Field(default=1000, ge=1, le=100_000, description="Calls at once on one connection.")
     keepalive: Seconds = Field(
         default=60.0, ge=1, description="How long a connection may be silent before it is asked whether it is alive."
     )
     idle: Seconds = Field(default=300.0, ge=1, description="How long a connection without calls is kept.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if any(not name or not id for name, id in self._clients):
+            raise expected("entries as name=key-id", "clients")
+        if self.clients and self.client_ca is None:
+            raise expected("client_ca beside clients: nobody else vouches for their certificates", "client_ca")
+        return self
+
+    @property
+    def _clients(self) -> list[tuple[str, str]]:
+        cut = [client.rpartition("=") for client in self.clients]
+        return [(name.strip(), id.strip()) for name, _, id in cut]
+
+    @property
+    def vouched(self) -> dict[str, str]:
+        """The ids of the keys that certificates stand for, by the certificates' names."""
+        return {name.lower() if name.startswith("sha256:") else name: id for name, id in self._clients}
 
 
 class Limits(Section):

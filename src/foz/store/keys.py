@@ -138,6 +138,10 @@ class _Seen:
 Living = dict[bytes, Principal]
 
 
+def _ids(by_hash: dict[bytes, _Seen]) -> dict[str, _Seen]:
+    return {seen.principal.id: seen for seen in by_hash.values()}
+
+
 class SqliteKeys:
     """Implements `ports.keys.Keyring`. `look_again` must be called every POLL_SECONDS."""
 
@@ -162,6 +166,7 @@ class SqliteKeys:
         self._any = False
         self._next_expiry: int | None = None
         self._by_hash = {hash: _Seen(principal) for hash, principal in self._static.items()}
+        self._by_id = _ids(self._by_hash)
         self.refresh()
 
     @property
@@ -177,6 +182,14 @@ class SqliteKeys:
             if seen is None:
                 return None
             self._by_key[key] = seen
+        seen.used = True
+        return seen.principal
+
+    def named(self, id: str) -> Principal | None:
+        """Whose key has this id, from memory; None is unknown, expired or revoked."""
+        seen = self._by_id.get(id)
+        if seen is None:
+            return None
         seen.used = True
         return seen.principal
 
@@ -242,6 +255,7 @@ class SqliteKeys:
         used = {hash for hash, seen in self._by_hash.items() if seen.used}
         self._by_hash = {hash: _Seen(principal) for hash, principal in (found.living | self._static).items()}
         self._by_key = {}
+        self._by_id = _ids(self._by_hash)
         for hash in used & self._by_hash.keys():
             self._by_hash[hash].used = True
         self._any = found.known

@@ -49,3 +49,16 @@ def test_without_keys_only_this_machine_may_reach_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="without a key"):
         check_exposure(wide, has_keys=False)
     check_exposure(wide, has_keys=True)
+
+
+def test_clients_stand_for_keys_where_somebody_vouches_for_them(tmp_path: Path) -> None:
+    """Names lead to ids of keys; an entry that is none, and clients without an authority, are refused by their key."""
+    ca = f'client_ca = "{tmp_path}/ca.pem"\n'
+    said = settings(tmp_path, f'[grpc]\n{ca}clients = ["a=b=key-1", "sha256:AB = key-2"]').grpc
+
+    assert said.vouched == {"a=b": "key-1", "sha256:ab": "key-2"}
+    for wrong in (f'{ca}clients = ["billing"]', f'{ca}clients = ["=key-1"]'):
+        with pytest.raises(ConfigError, match=r"grpc\.clients.*name=key-id"):
+            settings(tmp_path, f"[grpc]\n{wrong}")
+    with pytest.raises(ConfigError, match=r"grpc\.client_ca"):
+        settings(tmp_path, '[grpc]\nclients = ["billing=key-1"]')

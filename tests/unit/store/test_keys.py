@@ -53,6 +53,20 @@ def test_a_key_leads_to_its_principal(connection: apsw.Connection, tmp_path: Pat
     ring.close()
 
 
+def test_an_id_leads_to_its_principal_while_the_key_lives(connection: apsw.Connection, tmp_path: Path) -> None:
+    """By a key's id its principal is found, until the key is revoked; the keys of the settings have ids too."""
+    id, key = create(connection, NewKey(project="blue"), NOW)
+    ring = keyring(tmp_path, api_key="sk-one")
+
+    assert ring.named(id) is ring.find(key) is not None
+    assert ring.named(key) is None
+    revoke(connection, id, NOW)
+    ring.refresh()
+    assert ring.named(id) is None
+    assert ring.named("api-key") is ring.find("sk-one") is not None
+    ring.close()
+
+
 def test_the_key_is_nowhere_on_disk(connection: apsw.Connection, tmp_path: Path) -> None:
     """The database and its log hold the SHA-256 of a key, and neither the key nor its random part."""
     _, key = create(connection, NewKey(), NOW)

@@ -34,11 +34,11 @@ def service(settings: Settings) -> list[Finding]:
         todo = "if it is not Foz that listens there, choose another port with --grpc-port or FOZ_GRPC_PORT"
         findings.append(Finding(TOPIC, free.level, f"{where}: {free.what}", todo))
     if settings.grpc.client_ca is not None:
-        findings.append(_clients(settings.grpc.client_ca, tls=tls))
+        findings.append(_clients(settings.grpc.client_ca, len(settings.grpc.vouched), tls=tls))
     return findings
 
 
-def _clients(authority: Path, *, tls: bool) -> Finding:
+def _clients(authority: Path, clients: int, *, tls: bool) -> Finding:
     todo = "correct client_ca in [grpc]"
     if not tls:
         return warning(TOPIC, "client_ca does nothing without tls_cert and tls_key in [server]", todo)
@@ -47,4 +47,8 @@ def _clients(authority: Path, *, tls: bool) -> Finding:
     except OSError as error:
         why = f"holds no certificates: {error.reason}" if isinstance(error, ssl.SSLError) else error.strerror
         return problem(TOPIC, f"{authority}: {why}", todo)
-    return ok(TOPIC, f"each client must show a certificate that {authority} vouches for")
+    return ok(TOPIC, f"each client must show a certificate that {authority} vouches for{_standing(clients)}")
+
+
+def _standing(clients: int) -> str:
+    return f"; {clients} of them {'stands for a key' if clients == 1 else 'stand for keys'}" if clients else ""

@@ -27,6 +27,7 @@ from foz.ports.turn import Turn
 from foz.ports.watch import Watch
 from foz.serve.grpc.caller import Metadata, Patience, StreamCaller, WholeCaller
 from foz.serve.grpc.deploying import Deploying
+from foz.serve.grpc.vouching import Vouching
 from foz.serve.http.desk import Desk
 from foz.serve.http.guard import Guard, request_id
 from foz.skins.model_api import cards
@@ -56,6 +57,7 @@ class House(Struct):
     watch: Watch
     identities: Identities
     skin: ModelGrpcSkin
+    vouching: Vouching
     write_timeout: float
     body_timeout: float
     """How long a call's message may take to come."""
@@ -218,11 +220,13 @@ class Calls(grpc.GenericRpcHandler):
         raise asyncio.CancelledError  # they left, or take nothing: a status would only wait behind the rest
 
     def _admit(self, call: Call, context: Context) -> Principal:
-        """Who asks. Without any key it is this machine, or nobody."""
+        """Who asks, by key or certificate. While no key is configured it is this machine, or nobody."""
         guard, skin = self._house.guard, self._house.skin
         try:
             if not guard.keyring.open:
-                return guard.admit(skin.key(call), call, skin.name)
+                key, vouching = skin.key(call), self._house.vouching
+                vouched = vouching.find(context.auth_context()) if key is None and vouching else None
+                return vouched or guard.admit(key, call, skin.name)
             if not unquote(context.peer()).startswith(_LOCAL):
                 raise Forbidden("Without any key configured, Foz answers only this machine; make a key.")
         except Fault as fault:
