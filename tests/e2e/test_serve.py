@@ -205,13 +205,18 @@ def test_what_was_said_is_kept_where_capture_is_on(tmp_path: Path, stream: str) 
 
 
 def test_a_reload_brings_new_models(tmp_path: Path, upstream: Upstream) -> None:
-    """SIGHUP reads providers and models anew; a broken file keeps the old ones."""
+    """SIGHUP reads providers and models anew and names what waits for a restart; a broken file keeps the old ones."""
     with start_gateway(tmp_path, config=PROVIDER.format(port=upstream.port, model="first")) as gateway:
         assert [asked(gateway, "first"), asked(gateway, "second")] == [200, 404]
         (tmp_path / "foz.toml").write_text(PROVIDER.format(port=upstream.port, model="second"))
         gateway.process.send_signal(signal.SIGHUP)
         wait_until(lambda: asked(gateway, "second") == 200, "the new model")
         assert asked(gateway, "first") == 404
+        assert "wait for a restart" not in gateway.stderr
+        later = "[local]\nthreads = 1\nstall = '9s'\n" + PROVIDER.format(port=upstream.port, model="second")
+        (tmp_path / "foz.toml").write_text(later)
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for(lambda: "wait for a restart: [local] stall" in gateway.stderr, "what waits in the log")
         (tmp_path / "foz.toml").write_text("[server\n")
         gateway.process.send_signal(signal.SIGHUP)
         gateway.wait_for(lambda: "not read anew" in gateway.stderr, "the refusal in the log")

@@ -197,6 +197,17 @@ class Local:
         sites = OneSite(self._settings.local.node, here, any_node=self._settings.test_mode)
         return World(self._store, sites, self._clock)
 
+    def adopt(self, settings: Settings) -> None:
+        """The settings were read anew: timeouts hold at once, threads, context and drain for what comes next."""
+        kept = self._settings
+        given = settings.local
+        changed = {"threads": given.threads, "context": given.context, "drain": given.drain}
+        local = kept.local.model_copy(update=changed)
+        self._settings = kept.model_copy(update={"timeouts": settings.timeouts, "local": local})
+        if self._controller is not None:
+            self._controller.adopt(self._policy())
+        self._version = -1
+
     def _policy(self) -> Policy:
         given = self._settings.local
         return Policy(manner=Manner(given.threads, given.context), node=given.node, drain=given.drain)

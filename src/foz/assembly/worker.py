@@ -112,7 +112,7 @@ class Worker:
 
     def __init__(self, settings: Settings, reread: Callable[[], Settings], place: Place) -> None:
         loop = asyncio.get_running_loop()
-        self._settings = settings
+        self._settings = self._start = settings
         self._reread = reread
         self._place = place
         self._clock = SystemClock()
@@ -367,11 +367,15 @@ class Worker:
         self._retired.append(self._outbound)
         if settings.watched != self._settings.watched:
             self._seen = changes.look(settings.watched)
+        waiting = changes.waiting(self._start, settings)
         self._settings, self._outbound = settings, outbound
+        self._local.adopt(settings)
         self._services.directory = self._snapshot()
         self._services.cache = self._books.cache(settings)
         self._look_now.set()
         log.info("the settings were read anew")
+        if waiting:
+            log.warning("these settings are others now and wait for a restart: %s", "; ".join(waiting))
 
 
 def _admit(house: House, call: Call) -> Principal:

@@ -119,6 +119,10 @@ class Controller:
             except TimeoutError:
                 continue
 
+    def adopt(self, policy: Policy) -> None:
+        """Goes by this from now on; what runs goes on as it was loaded, and the name of this machine stays."""
+        self._policy = structs.replace(policy, node=self._policy.node)
+
     async def close(self, drain: float) -> None:
         """Ends all engines, each when what runs on it has ended, or after so many seconds. They stay wanted."""
         hands = [hand for held in self._held.values() for hand in held.hands]

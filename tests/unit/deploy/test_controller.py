@@ -11,6 +11,7 @@ from foz.canon.deployment import Deployment, DeploymentStatus, Quantization, See
 from foz.canon.fault import Conflict, Down, Fault
 from foz.deploy import stages
 from foz.deploy.controller import Controller, Policy, World
+from foz.deploy.fit import Manner
 from foz.ports.machine import Room
 from foz.ports.sites import OneSite, Site
 from foz.testing.clock import LoopClock
@@ -97,6 +98,22 @@ def test_a_wish_becomes_a_replica(tmp_path: Path) -> None:
             "开始注册服务",
             "服务注册完成",
         ]
+
+    _run(tmp_path, work)
+
+
+def test_what_is_adopted_holds_for_the_next_load(tmp_path: Path) -> None:
+    """Another context and other threads are those of the next load; what runs stays as it was loaded."""
+
+    async def work(house: House) -> None:
+        await house.deploy()
+        await house.until(_serves)
+        first = house.engine.started[0].load
+        house.controller.adopt(structs.replace(QUICK, manner=Manner(threads=7, context=256)))
+        await house.deploy("deploy-2", Wish("other", "m", "7b"))
+        await house.until(_serves, "deploy-2")
+        assert [one.load.context for one in house.engine.started] == [first.context, 256]
+        assert [one.load.threads for one in house.engine.started] == [first.threads, 7]
 
     _run(tmp_path, work)
 
