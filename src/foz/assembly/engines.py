@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from foz.assembly.served import Providers, nowhere
 from foz.canon.amount import size
 from foz.canon.deployment import Form
 from foz.config.checkup.finding import Finding, note, ok, warning
@@ -12,12 +13,13 @@ from foz.net.clock import SystemClock
 from foz.net.origin import Endpoint, Origin
 from foz.ports.clock import Clock
 from foz.ports.devices import Device
-from foz.ports.engine import LLAMA_CPP, VLLM, Engine
+from foz.ports.engine import LLAMA_CPP, OLLAMA, OPENAI, VLLM, Engine
 from foz.ports.machine import Room
 from foz.ports.upstream import Upstream
 from foz.ports.watch import Watch
 from foz.runtime.llamacpp.engine import LlamaCpp
 from foz.runtime.machine import ThisMachine
+from foz.runtime.served.shelf import ServedEngine
 from foz.runtime.shelf import hub
 from foz.runtime.vllm.engine import Installed, Vllm
 from foz.telemetry.nvml import NvmlDevices
@@ -26,6 +28,7 @@ from foz.testing.deploying import WordEngine
 TIGHT = 1 << 30
 TOPIC = "local models"
 CUDA = "https://xorbitsai.github.io/xllamacpp/whl/cu128"
+_SERVED = {OLLAMA: "Ollama servers", OPENAI: "servers of OpenAI's dialect"}
 _RUNS = {Form.GGUF: "GGUF files", Form.SAFETENSORS: "safetensors"}
 Reach = Callable[[str, str], Upstream]
 
@@ -44,7 +47,7 @@ def gpus() -> NvmlDevices:
     return NvmlDevices(visible=environment().get("CUDA_VISIBLE_DEVICES"))
 
 
-def engines(settings: Settings, reach: Reach, clock: Clock) -> Sequence[Engine]:
+def engines(settings: Settings, reach: Reach, clock: Clock, servers: Providers) -> Sequence[Engine]:
     """All of them, installed or not, the preferred first."""
     if settings.test_mode:
         return (WordEngine(),)
@@ -53,17 +56,19 @@ def engines(settings: Settings, reach: Reach, clock: Clock) -> Sequence[Engine]:
     held = gpus().held
     vllm = Vllm(Installed(local.vllm, local.vllm_options, on_cpu=local.vllm_on_cpu), seen, reach, clock, held)
     found: tuple[Engine, ...] = (LlamaCpp(seen, reach, clock, held), vllm)
-    return sorted(found, key=lambda one: one.name != local.engine)
+    ours = sorted(found, key=lambda one: one.name != local.engine)
+    return (*ours, *(ServedEngine(manner, servers) for manner in servers.manners()))
 
 
 def local(settings: Settings) -> list[Finding]:
     """What a check-up says of running models on this machine."""
-    there = {one.name: one for one in engines(settings, _unreached, SystemClock())}
+    servers = Providers(lambda: settings, nowhere)
+    there = {one.name: one for one in engines(settings, _unreached, SystemClock(), servers)}
     room, devices = ThisMachine().look(), gpus().look()
     found: list[Finding] = []
     for one in candidates(there.values()):
-        found += _engine(one, there[one.name], room, devices)
-    able = any(why_not(one, len(devices)) is None for one in candidates(there.values()))
+        found += _served(one, servers) if one.name in _SERVED else _engine(one, there[one.name], room, devices)
+    able = any(why_not(one, len(devices)) is None for one in candidates(there.values()) if one.name not in _SERVED)
     if not able:
         return [note(TOPIC, "no model can be run on this machine", "install an engine, as said below"), *found]
     if not devices and room.free < TIGHT:
@@ -95,6 +100,17 @@ def _engine(one: Candidate, engine: Engine, room: Room, devices: Sequence[Device
     if devices and not usable and one.name == VLLM:
         found.append(note(topic, f"[local] vllm_on_cpu is set: {devices[0].name} is not used"))
     return found
+
+
+def _served(one: Candidate, servers: Providers) -> list[Finding]:
+    """Which servers of this kind models can be deployed from."""
+    topic = f"engine {one.name}"
+    if one.missing is not None:
+        what, _, todo = one.missing.partition(": ")
+        return [note(topic, f"not used: {what}", todo)]
+    names = [each.name for each in servers.known.values() if each.dialect == one.name and each.why_not is None]
+    sources = ", ".join(f"provider:{name}/..." for name in names)
+    return [ok(topic, f"models of {_SERVED[one.name]} can be deployed: {sources}")]
 
 
 def _gpu(device: Device) -> str:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from foz.assembly.duty import tried
 from foz.assembly.engines import engines, gpus, way_to
+from foz.assembly.served import Providers
 from foz.assembly.shelf import built_in, outside, shelf, sweep
 from foz.canon.deployment import HERE, TINY, Replica, Wish
 from foz.canon.model import Model, Patience
@@ -46,6 +47,7 @@ from foz.runtime.llamacpp.engine import missing
 from foz.runtime.llamacpp.orders import embedding_reply
 from foz.runtime.machine import ThisMachine
 from foz.runtime.ownership import Ownership
+from foz.runtime.served.shelf import Shelves
 from foz.testing.deploying import AnyShelf
 
 log = logging.getLogger("foz.local")
@@ -67,11 +69,13 @@ class Means(Struct, frozen=True):
     close: Callable[[], Awaitable[None]]
 
 
-def means(settings: Settings, watch: Watch, clock: Clock) -> Means:
+def means(settings: Settings, watch: Watch, clock: Clock, servers: Providers) -> Means:
     """Of these settings, in the running loop."""
     reach = outside(settings, watch)
-    made = AnyShelf() if settings.test_mode else shelf(settings, reach, clock)
-    there = {one.name: one for one in engines(settings, way_to(watch), clock)}
+    made: Shelf = AnyShelf()
+    if not settings.test_mode:
+        made = Shelves(shelf(settings, reach, clock), servers, servers.manners(), settings.local.sources)
+    there = {one.name: one for one in engines(settings, way_to(watch), clock, servers)}
     return Means(made, ThisMachine(), gpus(), there, reach.close)
 
 
@@ -94,6 +98,7 @@ class Local:
         watch: Watch,
         clock: Clock,
         changed: Callable[[Sequence[str]], None],
+        servers: Providers,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -108,7 +113,7 @@ class Local:
         self._upstreams: dict[str, Upstream] = {}
         self._ownership = Ownership(settings.data)
         self._controller: Controller | None = None
-        self._means = means(settings, watch, clock)
+        self._means = means(settings, watch, clock, servers)
         self._reach = way_to(watch)
         self.models: Sequence[Model] = ()
         self.settled = asyncio.Event()

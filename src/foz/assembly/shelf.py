@@ -16,6 +16,7 @@ from foz.ports.engine import VLLM
 from foz.ports.watch import Watch
 from foz.ports.weights import Shelf
 from foz.runtime.llamacpp import engine as llamacpp
+from foz.runtime.served.shelf import Shelves
 from foz.runtime.shelf.fetching import Manners
 from foz.runtime.shelf.folders import Folders
 from foz.runtime.shelf.hub import Hub
@@ -76,7 +77,7 @@ def prefers(settings: Settings) -> Form:
 
 async def sweep(kept: Shelf) -> None:
     """Takes away parts of files that nobody went on with for a week."""
-    if not isinstance(kept, DiskShelf):
+    if not isinstance(kept, DiskShelf | Shelves):
         return
     try:
         freed = await kept.sweep(WEEK)

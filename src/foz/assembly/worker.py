@@ -30,6 +30,7 @@ from foz.assembly.genai import SettledNames
 from foz.assembly.labour import Labour
 from foz.assembly.local import LOOK_SECONDS, Local
 from foz.assembly.outbound import Outbound
+from foz.assembly.served import Providers
 from foz.canon.identity import Identities
 from foz.canon.model import Placement
 from foz.canon.principal import Principal
@@ -127,7 +128,8 @@ class Worker:
         self._identities = Identities(self._clock.now, os.urandom)
         self._books = Books(settings, self._clock, LINGER if place.grpc else 0.0)
         self._outbound = Outbound(settings, self._watch, self._clock, self._books.keeper)
-        self._local = Local(settings, self._books.deployments, self._watch, self._clock, self._redirect)
+        servers = Providers(lambda: self._settings, lambda: self._outbound.lines)
+        self._local = Local(settings, self._books.deployments, self._watch, self._clock, self._redirect, servers)
         self._counts = Counts(
             run=place.run,
             pid=os.getpid(),

@@ -16,7 +16,9 @@ from foz.skins.model_api.local import read_deploy
 @click.command("deploy")
 @click.argument("model_type")
 @click.argument("model_size", default="")
-@click.option("--source", default="", help="Where it comes from: a path, hf:org/repo, ollama:name.")
+@click.option(
+    "--source", default="", help="Where it comes from: a path, hf:org/repo, ollama:name, provider:name/model."
+)
 @click.option("--id", "model_id", default="", help="The name that callers use. Default: TYPE-SIZE.")
 @click.option("--quantization", type=click.Choice([one.value for one in Quantization]), help="Bits of its weights.")
 @click.option("--engine", default="", help="The program to run it: llama.cpp or vllm. Default: whichever can.")

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from foz.assembly.books import Books
 from foz.assembly.local import intake, means
+from foz.assembly.served import Providers, nowhere
 from foz.canon.deployment import Deployment, DeploymentStatus, Stage, StageState
 from foz.canon.identity import Identities
 from foz.canon.principal import LOCAL_ADMIN
@@ -46,7 +47,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Yard]:
     make_data(settings.data)
     clock = SystemClock()
     books = Books(settings, clock)
-    found = means(settings, TickingWatch(asyncio.get_running_loop()), clock)
+    servers = Providers(lambda: settings, nowhere)
+    found = means(settings, TickingWatch(asyncio.get_running_loop()), clock, servers)
     try:
         new = Identities(clock.now, os.urandom).new
         ownership = Ownership(settings.data)

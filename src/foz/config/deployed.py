@@ -35,16 +35,18 @@ def _model(deployment: Deployment, patience: Patience) -> Model:
     healthy = [replica for replica in deployment.seen.replicas if replica.healthy]
     first = healthy[0] if healthy else None
     known = profile(wish.model_type)
+    ours = structs.replace(
+        known,
+        operations=_EMBEDS if weights is not None and weights.pooling else known.operations & _TALKS,
+        lacks=known.lacks | _LACKS,
+        context=min((one.context for one in healthy), default=known.context),
+    )
+    served = first if first and first.provider else None
     target = Target(
-        provider=HERE,
-        model=wish.model_id,
+        provider=served.provider if served else HERE,
+        model=served.model if served else wish.model_id,
         placement=Placement.GPU,
-        profile=structs.replace(
-            known,
-            operations=_EMBEDS if weights is not None and weights.pooling else known.operations & _TALKS,
-            lacks=known.lacks | _LACKS,
-            context=min((one.context for one in healthy), default=known.context),
-        ),
+        profile=profile(served.model) if served else ours,
         rates=FREE,
         patience=patience,
         barred=None if first else _why(deployment),
@@ -54,10 +56,14 @@ def _model(deployment: Deployment, patience: Patience) -> Model:
         targets=(target,),
         created=deployment.at // 1000,
         owner=HERE,
-        description=None if weights is None else f"{weights.title or wish.model_type}, run on this machine.",
+        description=None if weights is None else f"{weights.title or wish.model_type}, {_where(served)}.",
         title=weights.title if weights else None,
         version=weights.version if weights else None,
     )
+
+
+def _where(served: Replica | None) -> str:
+    return f"on the server '{served.provider}'" if served else "run on this machine"
 
 
 def _why(deployment: Deployment) -> str:
@@ -90,9 +96,10 @@ def _settled(seen: Seen, began: int, now: int) -> bool:
 
 def asked(deployments: Iterable[Deployment]) -> dict[str, tuple[Replica, ...]]:
     """Which replicas answer for each target that can be asked, by the target's name."""
-    found = {
-        f"{HERE}/{one.wish.model_id}": tuple(replica for replica in one.seen.replicas if replica.healthy)
-        for one in deployments
-        if one.wanted is Wanted.RUNNING
-    }
+    found = {f"{HERE}/{one.wish.model_id}": _ours(one) for one in deployments if one.wanted is Wanted.RUNNING}
     return {name: replicas for name, replicas in found.items() if replicas}
+
+
+def _ours(deployment: Deployment) -> tuple[Replica, ...]:
+    """Those that are well; what a server has is asked there."""
+    return tuple(replica for replica in deployment.seen.replicas if replica.healthy and not replica.provider)

@@ -92,5 +92,6 @@ class Local(Section):
         default={},
         max_length=1_000,
         description='What `model_type` and `model_size` of a deployment mean, before the catalog: `"qwen3-7b" = '
-        '"qwen3-7b-q8_0.gguf"`, a path under the folder of models, `"hf:org/repo"` or `"ollama:name"`.',
+        '"qwen3-7b-q8_0.gguf"`, a path under the folder of models, `"hf:org/repo"`, `"ollama:name"` or '
+        '`"provider:name/model"`.',
     )

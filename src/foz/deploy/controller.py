@@ -25,7 +25,7 @@ from foz.deploy.fit import Manner, refuse
 from foz.deploy.fit import told as told_sum
 from foz.deploy.hand import Hand, Held
 from foz.deploy.plan import SERVED, needs, plan
-from foz.deploy.replicas import differs, free, hardware, replica_of
+from foz.deploy.replicas import differs, ended, free, hardware, replica_of
 from foz.ports.clock import Clock
 from foz.ports.deployments import Deployments
 from foz.ports.engine import Engine, Process
@@ -347,12 +347,9 @@ class Controller:
         if ending.exception() is not None:
             await self._lose(hand)
             return
-        code = ending.result()
-        how = f"by signal {-code}" if code < 0 else f"with exit status {code}"
-        last = " / ".join(process.tail()[-3:]) or "nothing"
+        why = ended(process, ending.result())
         await self._end_process(hand)
         hand.doing = Doing.NOTHING
-        why = f"its engine ended {how}; it said last: {last}"
         log.error("%s: %s", hand.model_id, why)
         hand.see(stages.failed(hand.seen, why, self._world.clock.now(), lasting=False))
         await self._say(hand, Level.ERROR, why)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from foz.canon.deployment import Form
 from foz.canon.fault import BadRequest, Unsupported
-from foz.deploy.source import BUILT_IN, OLLAMA
+from foz.deploy.source import BUILT_IN, OLLAMA, SERVED
 from foz.ports.engine import Engine
 from foz.ports.weights import Found
 
@@ -48,6 +48,8 @@ def why_not(one: Candidate, gpus: int) -> str | None:
 
 def form_of(source: str) -> Form | None:
     """As what a source has its weights, where its name alone says it."""
+    if source.startswith(SERVED):
+        return None
     gguf = source.endswith(".gguf") or source.startswith((BUILT_IN, OLLAMA))
     return Form.GGUF if gguf else None
 

@@ -60,6 +60,10 @@ def refuse_served(wish: Wish) -> None:
                 f"{field}: it cannot be set here: the server that has the model decides it. Leave it out.",
                 field=f"deployment_config.{field}",
             )
+    if wish.nodes:
+        raise Unsupported(
+            "target_nodes: a model of a server that we do not run is on no node. Leave it out.", field="target_nodes"
+        )
     if wish.quantization is not None:
         raise Unsupported(
             f"quantization: {wish.quantization} cannot be made of a model that a server has: name the one of its "

@@ -48,6 +48,15 @@ def replica_of(process: Process, load: Load, at: int, node: str, hardware: str |
     )
 
 
+def ended(process: Process, code: int) -> str:
+    """That it ended by itself, how, and what it said last."""
+    last = " / ".join(process.tail()[-3:]) or "nothing"
+    if process.provider:
+        return f"the server '{process.provider}' that has it does not answer: {last}"
+    how = f"by signal {-code}" if code < 0 else f"with exit status {code}"
+    return f"its engine ended {how}; it said last: {last}"
+
+
 def differs(one: Replica, other: Replica) -> bool:
     """Whether it is worth writing: its memory differs in more than a hundredth."""
     a, b = one.memory or 0, other.memory or 0

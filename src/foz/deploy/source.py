@@ -4,6 +4,7 @@ Where a model comes from, in one word: read, and refused where it could lead els
     tiny.gguf, sub/tiny.gguf, /srv/models/tiny.gguf     a file under the folders of models
     hf:org/repo[@revision][/file.gguf]                  a repository of Hugging Face
     ollama:[namespace/]name[:tag]                       a model of Ollama's, in its store here or its registry
+    provider:name/model                                 a model of a server that the settings name, and nobody runs here
     foz:foz-tiny                                        what is built in
 
 Names come from callers and from servers alike, and become parts of paths and URLs: only letters, figures and a few
@@ -16,7 +17,7 @@ from msgspec import Struct
 
 from foz.canon.fault import BadRequest
 
-HUB, OLLAMA, BUILT_IN = "hf:", "ollama:", "foz:"
+HUB, OLLAMA, BUILT_IN, SERVED = "hf:", "ollama:", "foz:", "provider:"
 LONGEST = 512
 MOST_PARTS = 12
 LATEST, MAIN = "latest", "main"
@@ -25,6 +26,7 @@ _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_SERVED_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@+/-]{0,255}")
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 
 
@@ -48,6 +50,13 @@ class OnOllama(Struct, frozen=True):
     namespace: str
     name: str
     tag: str = LATEST
+
+
+class OnServer(Struct, frozen=True):
+    """A model of a provider."""
+
+    provider: str
+    model: str
 
 
 class BuiltIn(Struct, frozen=True):
@@ -74,9 +83,21 @@ def read(source: str) -> Place:
         return BuiltIn(name)
     if "://" in source or re.match(r"[A-Za-z]+:", source):
         raise _wrong(
-            source, "a path, or one of hf:, ollama: and foz: was expected; an address of the web is none of them"
+            source,
+            "a path, or one of hf:, ollama:, provider: and foz: was expected; an address of the web is none of them",
         )
     return OnDisk(_path(source))
+
+
+def served(source: str) -> OnServer | None:
+    """The server and the model that a source names, where it names any. Raises BadRequest."""
+    if not source.startswith(SERVED):
+        return None
+    provider, _, model = source.removeprefix(SERVED).partition("/")
+    good = _REPO.fullmatch(provider) and _SERVED_MODEL.fullmatch(model) and len(source) <= LONGEST
+    if not good or any(_walks(part) or not part for part in re.split(r"[/:]", model)):
+        raise _wrong(source, "provider:name/model, with the name of a provider of the settings, was expected")
+    return OnServer(provider, model)
 
 
 def safe(name: str) -> str:

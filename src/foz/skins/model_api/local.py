@@ -236,7 +236,7 @@ def _model(deployment: Deployment, did: Performance) -> Wire:
             "node_id": replica.node if replica else (wish.nodes[0] if wish.nodes else None),
             "hardware": replica.hardware if replica else None,
             "memory_usage": _memory(seen.replicas),
-            "quantization": quantization(weights.quantization) if weights else wish.quantization,
+            "quantization": _quantization(deployment),
             "loaded_at": moment(replica.loaded_at) if replica else None,
             "health": _health(is_whole(deployment)),
             "deployment_id": deployment.id,
@@ -288,6 +288,12 @@ def _placement(node: str, replica: Replica | None) -> Wire:
     }
 
 
+def _quantization(deployment: Deployment) -> str | None:
+    """Of its weights, where somebody knows it; else what was wanted."""
+    weights = deployment.seen.weights
+    return quantization(weights.quantization) if weights and weights.quantization else deployment.wish.quantization
+
+
 def _rounded(figure: float | None, places: int | None = None) -> float | None:
     return None if figure is None else round(figure, places)
 
@@ -297,7 +303,7 @@ def run_of(deployment: Deployment) -> Run:
     seen = deployment.seen
     return Run(
         hardware=seen.replicas[0].hardware if seen.replicas else None,
-        quantization=quantization(seen.weights.quantization) if seen.weights else None,
+        quantization=_quantization(deployment),
     )
 
 

@@ -3,11 +3,14 @@ One call to a fake Ollama server as a play. Implements `simulated.play.Face`.
 
 It has three models: `simulated` can do everything, `simulated-plain` only talks, `simulated-embed` only embeds. A name
 without a tag means `:latest`. A model that can think does so only when it is asked to, so that what is expected of an
-answer does not depend on it. Unlike the real server it has no `/v1`, pulls nothing and unloads nothing.
+answer does not depend on it. `simulated-small` only talks, too, and has to be pulled first; a model is loaded from its
+first call on until it is told `keep_alive: 0`. Unlike the real server it has no `/v1`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
+
+import msgspec
 
 from foz.canon.event import Measured
 from foz.canon.fault import BadRequest, Fault, NotFound
@@ -25,17 +28,27 @@ CAPABILITIES: dict[str, tuple[str, ...]] = {
     "simulated-plain": ("completion",),
     "simulated-embed": ("embedding",),
 }
+PULLED = "simulated-small"
+LAYERS = (("sha256:" + "a" * 64, 900_000), ("sha256:" + "b" * 64, 100_000))
+"""Of the model that has to be pulled."""
+_STEPS = 4
 VERSION = "0.12.6"
 _JSON: Headers = ((b"content-type", b"application/json; charset=utf-8"),)
 _LINES: Headers = ((b"content-type", b"application/x-ndjson"),)
 _TEXT: Headers = ((b"content-type", b"text/plain; charset=utf-8"),)
 _GARBAGE = b'{"model":"simulated","message":{"role":\n'
+Known = Mapping[str, tuple[str, ...]]
+"""What each model can do."""
 _GETS = ("/", "/api/version", "/api/tags", "/api/ps")
-_POSTS = ("/api/chat", "/api/generate", "/api/embed", "/api/show")
+_POSTS = ("/api/chat", "/api/generate", "/api/embed", "/api/show", "/api/pull")
 
 
 class OllamaFace:
     """How an Ollama server answers."""
+
+    def __init__(self) -> None:
+        self._known = dict(CAPABILITIES)
+        self._held = {"simulated"}
 
     def perform(self, call: Call, mischief: Mischief) -> Play:
         """The play of a call. Raises what a caller did wrong as a fault."""
@@ -47,12 +60,57 @@ class OllamaFace:
         if call.method not in ({"GET", "HEAD"} if path in _GETS else {"POST"}):
             return Play(405, _TEXT, (b"405 method not allowed",))
         if path in _GETS:
-            return _look(path, mischief)
-        if path == "/api/chat":
-            return _chat(call.body, mischief)
-        if path == "/api/generate":
-            return _generate(call.body, mischief)
-        return _embed(call.body, mischief) if path == "/api/embed" else _show(call.body, mischief)
+            return self._look(path, mischief)
+        match path:
+            case "/api/pull":
+                return self._pull(call.body)
+            case "/api/chat":
+                return _chat(call.body, mischief, self._known)
+            case "/api/generate":
+                return self._generate(call.body, mischief)
+            case "/api/embed":
+                return _embed(call.body, mischief, self._known)
+            case _:
+                return _show(call.body, mischief, self._known)
+
+    def _look(self, path: str, mischief: Mischief) -> Play:
+        if path == "/":
+            return Play(200, _TEXT, (b"Ollama is running",))
+        if path == "/api/version":
+            return _told({"version": VERSION}, mischief)
+        if path == "/api/tags":
+            return _told({"models": [_row(name, able) for name, able in self._known.items()]}, mischief)
+        loaded = [_row(name, able) for name, able in self._known.items() if name in self._held]
+        more = {"expires_at": say.moment(0), "size_vram": 0, "context_length": 4096}
+        return _told({"models": [row | more for row in loaded]}, mischief)
+
+    def _pull(self, body: bytes) -> Play:
+        """In lines, as bytes of layers come."""
+        asked = hear.read(hear.SHOW, body)
+        if asked.model.removesuffix(":latest") not in {PULLED, *self._known}:
+            lines = [{"status": "pulling manifest"}, {"error": "pull model manifest: file does not exist"}]
+            return Play(200, _LINES, [json.encode(line) + b"\n" for line in lines], stream=True, once=True)
+        said: list[say.Wire] = [{"status": "pulling manifest"}]
+        for digest, size in LAYERS:
+            for step in range(_STEPS + 1):
+                layer: say.Wire = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": size}
+                said.append(layer | {"completed": size * step // _STEPS})
+        said += [{"status": "verifying sha256 digest"}, {"status": "writing manifest"}, {"status": "success"}]
+        self._known[PULLED] = ("completion",)
+        return Play(200, _LINES, [json.encode(line) + b"\n" for line in said], stream=True, once=True)
+
+    def _generate(self, body: bytes, mischief: Mischief) -> Play:
+        asked = hear.read(hear.GENERATE, body)
+        request = hear.hear_generate(asked)
+        _demand(self._known, request.model, "completion", *(["insert"] if request.suffix else []))
+        name = request.model.removesuffix(":latest")
+        if asked.keep_alive is not msgspec.UNSET and bytes(asked.keep_alive) == b"0":
+            self._held.discard(name)
+        else:
+            self._held.add(name)
+        if request.prompts == ("",):
+            return _loaded(request.model, {"response": ""}, mischief)
+        return msgspec.structs.replace(_words(request, mischief, chat=False), once=True)
 
     def refuse(self, fault: Fault) -> Play:
         """A fault as Ollama tells it."""
@@ -60,18 +118,7 @@ class OllamaFace:
         return Play(fault.status, (*_JSON, *wait), (json.encode({"error": fault.message}),))
 
 
-def _look(path: str, mischief: Mischief) -> Play:
-    if path == "/":
-        return Play(200, _TEXT, (b"Ollama is running",))
-    if path == "/api/version":
-        return _told({"version": VERSION}, mischief)
-    rows = [_row(name) for name in CAPABILITIES]
-    if path == "/api/ps":
-        rows = [row | {"expires_at": say.moment(0), "size_vram": 0, "context_length": 4096} for row in rows[:1]]
-    return _told({"models": rows}, mischief)
-
-
-def _row(name: str) -> say.Wire:
+def _row(name: str, able: tuple[str, ...]) -> say.Wire:
     return {
         "name": f"{name}:latest",
         "model": f"{name}:latest",
@@ -79,7 +126,7 @@ def _row(name: str) -> say.Wire:
         "size": 1_000_000,
         "digest": name.encode().hex().ljust(64, "0"),
         "details": _details(),
-        "capabilities": list(CAPABILITIES[name]),
+        "capabilities": list(able),
     }
 
 
@@ -102,9 +149,9 @@ def _named(play: Play, produced: Produced | None = None) -> Play:
     return Play(play.status, _JSON, play.steps, produced=produced)
 
 
-def _demand(model: str, *needs: str) -> None:
+def _demand(known: Known, model: str, *needs: str) -> None:
     """The model, and what it must be able to do."""
-    able = CAPABILITIES.get(model.removesuffix(":latest"))
+    able = known.get(model.removesuffix(":latest"))
     if able is None:
         raise NotFound(f"model '{model}' not found")
     for need in needs:
@@ -112,9 +159,9 @@ def _demand(model: str, *needs: str) -> None:
             raise BadRequest(f'"{model}" does not support {"chat" if need == "completion" else need}')
 
 
-def _show(body: bytes, mischief: Mischief) -> Play:
+def _show(body: bytes, mischief: Mischief, known: Known) -> Play:
     asked = hear.read(hear.SHOW, body)
-    _demand(asked.model)
+    _demand(known, asked.model)
     name = asked.model.removesuffix(":latest")
     about = {
         "license": "Apache-2.0",
@@ -123,42 +170,37 @@ def _show(body: bytes, mischief: Mischief) -> Play:
         "template": "{{ .Prompt }}",
         "details": _details(),
         "model_info": {"general.architecture": "simulated", "simulated.context_length": 4096},
-        "capabilities": list(CAPABILITIES[name]),
+        "capabilities": list(known[name]),
         "modified_at": say.moment(0),
     }
     return _told(about, mischief)
 
 
-def _embed(body: bytes, mischief: Mischief) -> Play:
+def _embed(body: bytes, mischief: Mischief, known: Known) -> Play:
     request = hear.hear_embed(hear.read(hear.EMBED, body))
-    _demand(request.model, "embedding")
+    _demand(known, request.model, "embedding")
     answer = embed(request)
     counted = answer.usage.input or 0 if answer.usage else 0
     return _named(whole(say.say_vectors(answer, request.model), mischief), Produced(counted))
 
 
-def _chat(body: bytes, mischief: Mischief) -> Play:
+def _chat(body: bytes, mischief: Mischief, known: Known) -> Play:
     request = hear.hear_chat(hear.read(hear.CHAT, body))
     wish = request.reasoning
     thinks = wish is not None and wish.enabled is not False
-    _demand(request.model, "completion", *(["tools"] if request.tools else []), *(["thinking"] if thinks else []))
+    _demand(
+        known, request.model, "completion", *(["tools"] if request.tools else []), *(["thinking"] if thinks else [])
+    )
     if not request.messages:
         return _loaded(request.model, {"message": {"role": "assistant", "content": ""}}, mischief)
     return _words(request, mischief, chat=True)
 
 
-def _generate(body: bytes, mischief: Mischief) -> Play:
-    request = hear.hear_generate(hear.read(hear.GENERATE, body))
-    _demand(request.model, "completion", *(["insert"] if request.suffix else []))
-    if request.prompts == ("",):
-        return _loaded(request.model, {"response": ""}, mischief)
-    return _words(request, mischief, chat=False)
-
-
 def _loaded(model: str, said: say.Wire, mischief: Mischief) -> Play:
     """A call without words only loads the model, and is answered whole."""
     head = {"model": model, "created_at": say.moment(0)}
-    return _told(head | said | {"done": True, "done_reason": "load"}, mischief)
+    told = _told(head | said | {"done": True, "done_reason": "load"}, mischief)
+    return msgspec.structs.replace(told, once=True)
 
 
 def _words(request: ChatRequest | CompleteRequest, mischief: Mischief, *, chat: bool) -> Play:

@@ -90,6 +90,8 @@ class Play(Struct, frozen=True):
     stream: bool = False
     produced: Produced | None = None
     """Where the fake counts what it makes."""
+    once: bool = False
+    """Whether the same call may be answered otherwise the next time."""
 
 
 class Face(Protocol):

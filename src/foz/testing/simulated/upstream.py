@@ -211,7 +211,7 @@ class SimulatedUpstream:
             self._known.move_to_end(key)
             return play
         play = self._face.perform(call, mischief)
-        if play.status != ANSWERED:
+        if play.status != ANSWERED or play.once:
             return play  # it may be another one next time
         play = msgspec.structs.replace(play, steps=tuple(play.steps))
         if sum(len(step) for step in play.steps if isinstance(step, bytes)) <= REMEMBERED_BODY:
