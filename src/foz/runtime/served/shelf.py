@@ -6,7 +6,7 @@ for a first token, probed, and forgotten. What cannot be said to such a server i
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from msgspec import structs
 
@@ -80,6 +80,10 @@ class Shelves:
     async def remove(self, weights: Weights) -> int:
         """What is a server's stays there."""
         return 0 if weights.form in self._forms else await self._files.remove(weights)
+
+    async def abandon(self, wish: Wish, kept: Container[str]) -> int:
+        """What a server has begun to fetch is its affair."""
+        return 0 if wish.source.startswith(words.SERVED) else await self._files.abandon(wish, kept)
 
     async def sweep(self, seconds: float) -> int:
         """Of files only."""
