@@ -265,7 +265,8 @@ class Worker:
         until = 0.0
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._looked.wait(), FIRST_LOOK)
+                async with asyncio.timeout(FIRST_LOOK):
+                    await self._looked.wait()
             if self._labour is not None:
                 self._labour.workers.start()
             if self._place.lanes is None:
@@ -337,7 +338,8 @@ class Worker:
     async def _rest(self, seconds: float) -> None:
         """Until the time has passed, or the settings were read anew."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._look_now.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._look_now.wait()
 
     async def _hold_on(self, lifeline: socket.socket) -> None:
         lifeline.setblocking(False)

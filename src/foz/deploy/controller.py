@@ -115,7 +115,8 @@ class Controller:
                     )
                 self._last = str(error)
             try:
-                await asyncio.wait_for(self._woken.wait(), self._policy.tick)
+                async with asyncio.timeout(self._policy.tick):
+                    await self._woken.wait()
             except TimeoutError:
                 continue
 

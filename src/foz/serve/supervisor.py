@@ -83,7 +83,8 @@ class Worker:
                 self._pause = SHORTEST_PAUSE
             log.error("%s ended with code %s; starting another in %.1f s", self.name, code, self._pause)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), self._pause)
+                async with asyncio.timeout(self._pause):
+                    await stopping.wait()
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
         return 0
 
@@ -153,7 +154,8 @@ class Worker:
             process.terminate()
         seconds = self._plan.drain + _AFTER_DRAIN
         try:
-            await asyncio.wait_for(process.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await process.wait()
         except TimeoutError:
             log.error("%s did not stop within %g seconds; killing it", self.name, seconds)  # noqa: TRY400 - it says all
             with suppress(ProcessLookupError):

@@ -302,3 +302,26 @@ def test_another_owner_brings_deployments_back(tmp_path: Path) -> None:
         await second.close(0.1)
 
     _run(tmp_path, work)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_told_to_stop_while_it_is_woken_it_stops(tmp_path: Path, turns: int) -> None:
+    """A loop that is cancelled in whichever turn of its waking ends, and is not woken instead."""
+
+    async def work() -> None:
+        house = House(tmp_path, structs.replace(QUICK, tick=60.0))
+        loop = asyncio.ensure_future(house.controller.run())
+        async with asyncio.timeout(5):
+            while house.store.looks < 1:  # noqa: ASYNC110 - the loop tells nobody
+                await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        house.controller._woken.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        loop.cancel()
+        done, _ = await asyncio.wait((loop,), timeout=2)
+        loop.cancel()
+        assert done
+
+    asyncio.run(work())

@@ -188,7 +188,8 @@ class LlamaProcess:
                 where = f"{most} of {self._size} bytes were read" if self._loading else "it had not begun to read"
                 raise Timeout(f"{NAME} made no progress for {patience:g} seconds: {where}. {self._why()}")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._listens.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._listens.wait()
         told(self._size, self._size)
         self._upstream = self._reach(self.url, self.key)
 
@@ -256,7 +257,8 @@ class LlamaProcess:
                 with suppress(ProcessLookupError):
                     end()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
         await asyncio.wait((self._hearing,), timeout=1.0)
