@@ -163,11 +163,19 @@ def _children(pid: int) -> list[int]:
     return [child for child, parent in family().items() if parent == pid]
 
 
+def _command(pid: int) -> bytes:
+    """Nothing, where it is no more."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def _lives(pid: int) -> bool:
-    return Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    return _command(pid) != b""
 
 
 def _keepers(gateway: Served) -> list[int]:
     """The programs that keep a vLLM for this gateway."""
     found = [pid for child in (gateway.pid, *_children(gateway.pid)) for pid in _children(child)]
-    return [pid for pid in found if b"foz.runtime.keeper" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in found if b"foz.runtime.keeper" in _command(pid)]
