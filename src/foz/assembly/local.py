@@ -114,7 +114,6 @@ class Local:
         self._ownership = Ownership(settings.data)
         self._controller: Controller | None = None
         self._means = means(settings, watch, clock, servers)
-        self._reach = way_to(watch)
         self.models: Sequence[Model] = ()
         self.settled = asyncio.Event()
         """Set once what comes with Foz runs, or will not: whoever tells what there is may wait for it a while."""

@@ -108,6 +108,7 @@ def told(deployment: Deployment) -> str:
         return f"{name} is unloaded."
     if seen.status is DeploymentStatus.COMPLETED:
         where = ", ".join(replica.node for replica in seen.replicas) if deployment.wish.nodes else "this machine"
+        where = next((f"the server '{one.provider}'" for one in seen.replicas if one.provider), where)
         lacks = f" But {plain(seen.trouble)}." if seen.trouble else ""
         return f"{name} runs on {where or 'no node just now'} ({deployment.id}).{lacks}"
     if seen.status is DeploymentStatus.FAILED:

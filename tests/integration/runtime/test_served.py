@@ -48,7 +48,8 @@ class Told:
 
     def __init__(self, **urls: str) -> None:
         watch = TickingWatch(asyncio.get_running_loop())
-        self._ways = {name: Origin(Endpoint(url), watch) for name, url in urls.items()}
+        key = ((b"authorization", b"Bearer nvapi-a"),) if "key" in urls else ()
+        self._ways = {name: Origin(Endpoint(url, key), watch) for name, url in urls.items() if name != "key"}
 
     @property
     def known(self) -> Mapping[str, Server]:
@@ -161,6 +162,30 @@ def test_a_model_of_another_server_is_there_or_not(box: Upstream, tmp_path: Path
                 await house.made("provider:box/other")
 
     asyncio.run(main())
+
+
+def test_a_model_that_makes_vectors_is_probed_by_one(
+    ollama: Upstream, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What does not talk is probed by a vector, with either server; what is nothing stays refused in its words."""
+
+    async def main(keyed: str) -> None:
+        async with House(tmp_path, ollama=ollama.url, box=keyed, key="") as house:
+            process = await house.process(await house.made("provider:ollama/simulated-embed"))
+            await process.probe(5)
+            await process.stop(1)
+            for model in ("baai/bge-m3", "no/model"):
+                weights = Weights(f"provider:box/{model}", 0, "", "", form=Form.OPENAI)
+                process = await house.process(weights)
+                if model == "no/model":
+                    with pytest.raises(Fault, match="'box' answered 404"):
+                        await process.probe(5)
+                else:
+                    await process.probe(5)
+                    await process.probe(5)
+
+    with start_upstream(tmp_path_factory.mktemp("keyed"), program="foz.testing.nvidia") as keyed:
+        asyncio.run(main(f"{keyed.url}/v1"))
 
 
 def test_a_named_source_may_be_a_servers(tmp_path: Path) -> None:

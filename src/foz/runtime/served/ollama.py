@@ -37,6 +37,12 @@ class _Shown(Struct, frozen=True):
 
     details: _Details = _Details()
     model_info: dict[str, msgspec.Raw] = {}
+    capabilities: tuple[str, ...] = ()
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes vectors and does not talk."""
+        return "embedding" in self.capabilities and "completion" not in self.capabilities
 
     @property
     def context(self) -> int | None:
@@ -83,6 +89,8 @@ class OllamaManner:
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
+        self._embeds: set[tuple[str, str]] = set()
+        """Models that make vectors and do not talk."""
 
     async def find(self, server: Server, model: str) -> bool:
         """Whether the server has it."""
@@ -110,6 +118,8 @@ class OllamaManner:
     async def weights(self, server: Server, model: str, source: str) -> Weights:
         """What `/api/show` and its list say."""
         shown = await self._show(server, model)
+        if shown.embeds:
+            self._embeds.add((server.name, model))
         rows = await self._rows(server, "/api/tags")
         size = next((row.size for row in rows if _same(row.model, model)), 0)
         return Weights(
@@ -119,23 +129,32 @@ class OllamaManner:
 
     async def load(self, server: Server, model: str, patience: float) -> None:
         """A question without words loads it, and holds it."""
-        await self._generate(server, {"model": model, "keep_alive": HELD}, patience)
+        await self._hold(server, model, HELD, patience)
 
     async def probe(self, server: Server, model: str, patience: float) -> int | None:
-        """One token, and what the server then says that it holds."""
-        said = {
-            "model": model, "prompt": "a", "raw": True, "stream": False, "keep_alive": HELD,
-            "options": {"num_predict": 1},
-        }  # fmt: skip
-        body = await self._generate(server, said, patience)
-        if not _read(body, _Said, server).done:
-            raise Garbled(f"the server '{server.name}' answers a probe with {body[:200]!r}")
+        """One token, or a vector, and what the server then says that it holds."""
+        if (server.name, model) in self._embeds:
+            await self._hold(server, model, HELD, patience)
+        else:
+            said = {"model": model, "prompt": "a", "raw": True, "keep_alive": HELD, "options": {"num_predict": 1}}
+            body = await self._generate(server, said, patience)
+            if not _read(body, _Said, server).done:
+                raise Garbled(f"the server '{server.name}' answers a probe with {body[:200]!r}")
         rows = await self._rows(server, "/api/ps")
         return next((row.size for row in rows if _same(row.model, model)), None)
 
     async def unload(self, server: Server, model: str) -> None:
         """It lets go of the memory when what runs there has ended."""
-        await self._generate(server, {"model": model, "keep_alive": LET_GO}, 10.0)
+        await self._hold(server, model, LET_GO, 10.0)
+
+    async def _hold(self, server: Server, model: str, how: int, patience: float) -> None:
+        """A question without words, or a vector where it makes nothing else: what comes along is how it is held."""
+        if (server.name, model) in self._embeds:
+            said = json.encode({"model": model, "input": "a", "keep_alive": how})
+            call = Call("POST", "/api/embed", headers=JSON, body=said)
+            await ask(self._servers.reach(server.name), server, call, patience)
+        else:
+            await self._generate(server, {"model": model, "keep_alive": how}, patience)
 
     async def _generate(self, server: Server, said: dict[str, object], patience: float) -> bytes:
         call = Call("POST", "/api/generate", headers=JSON, body=json.encode({"prompt": "", "stream": False, **said}))

@@ -6,7 +6,7 @@ can be neither fetched, loaded nor unloaded from here: it is there or it is not,
 import msgspec
 
 from foz.canon.deployment import Form, Weights
-from foz.canon.fault import Bug, Garbled, NotFound
+from foz.canon.fault import Bug, Fault, Garbled, NotFound
 from foz.ports.engine import OPENAI
 from foz.ports.weights import Told
 from foz.runtime.served.server import JSON, Server, Servers, ask
@@ -24,6 +24,8 @@ class OpenAiManner:
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
+        self._embeds: set[tuple[str, str]] = set()
+        """Models that refused to talk, and made a vector."""
 
     async def find(self, server: Server, model: str) -> bool:
         """By the server's list, where it has one; a server without is believed."""
@@ -51,13 +53,29 @@ class OpenAiManner:
         """It is the server's affair."""
 
     async def probe(self, server: Server, model: str, patience: float) -> int | None:
-        """One token of a chat."""
-        said = {"model": model, "messages": [{"role": "user", "content": "a"}], "max_tokens": 1}
-        call = Call("POST", "/chat/completions", headers=JSON, body=json.encode(said))
-        body = await ask(self._servers.reach(server.name), server, call, patience)
-        if b'"choices"' not in body:
-            raise Garbled(f"the server '{server.name}' answers a probe with {body[:200]!r}")
+        """One token of a chat; of what does not talk, a vector."""
+        if (server.name, model) not in self._embeds:
+            said = {"model": model, "messages": [{"role": "user", "content": "a"}], "max_tokens": 1}
+            try:
+                await self._make(server, "/chat/completions", said, b'"choices"', patience)
+            except (Garbled, NotFound) as refusal:
+                try:
+                    await self._embed(server, model, patience)
+                except Fault:
+                    raise refusal from None
+                self._embeds.add((server.name, model))
+        else:
+            await self._embed(server, model, patience)
         return None
+
+    async def _embed(self, server: Server, model: str, patience: float) -> None:
+        await self._make(server, "/embeddings", {"model": model, "input": "a"}, b'"embedding"', patience)
+
+    async def _make(self, server: Server, path: str, said: dict[str, object], expected: bytes, patience: float) -> None:
+        call = Call("POST", path, headers=JSON, body=json.encode(said))
+        body = await ask(self._servers.reach(server.name), server, call, patience)
+        if expected not in body:
+            raise Garbled(f"the server '{server.name}' answers a probe with {body[:200]!r}")
 
     async def unload(self, server: Server, model: str) -> None:
         """It is only forgotten."""

@@ -14,11 +14,12 @@ HOST = "127.0.0.1"
 _BACKENDS = {True: "FLASH_ATTN", False: "TRITON_ATTN"}
 
 
-def command(program: str, load: Load, port: int, options: Sequence[str] = ()) -> list[str]:
-    """The words of the command line; an operator's own `options` come last, and win."""
+def command(program: str, load: Load, place: tuple[str, int], options: Sequence[str] = ()) -> list[str]:
+    """The words of the command line, to listen at a place; an operator's own `options` come last, and win."""
+    host, port = place
     said = [
         program, "serve", load.weights.path,
-        "--host", HOST,
+        "--host", host,
         "--port", str(port),
         "--served-model-name", load.model_id,
         "--max-num-seqs", str(load.slots),
@@ -40,13 +41,13 @@ def command(program: str, load: Load, port: int, options: Sequence[str] = ()) ->
     return [*said, *options]
 
 
-def environment(seen: Mapping[str, str], load: Load, key: str) -> dict[str, str]:
+def environment(seen: Mapping[str, str], load: Load, key: str, host: str = HOST) -> dict[str, str]:
     """All that it sees. It tells nobody about itself, and fetches nothing: its files are here."""
     told = {
         **seen,
         "VLLM_API_KEY": key,
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_HOST_IP": HOST,
+        "VLLM_HOST_IP": host,
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
     }

@@ -73,19 +73,32 @@ def missing(installed: Installed, path: str | None) -> str | None:
 
 
 class Vllm:
-    """Implements `ports.engine.Engine`. `seen` is all of our environment that it sees."""
+    """
+    Implements `ports.engine.Engine`. `seen` is all of our environment that it sees, `host` where its processes listen,
+    `thread` the one that they are to end with: the main one, unless it is said.
+    """
 
     name = VLLM
     reads = frozenset({Form.SAFETENSORS})
 
     def __init__(
-        self, installed: Installed, seen: Mapping[str, str], reach: Reach, clock: Clock, held: Held = nobody_knows
+        self,
+        installed: Installed,
+        seen: Mapping[str, str],
+        reach: Reach,
+        clock: Clock,
+        held: Held = nobody_knows,
+        *,
+        host: str = HOST,
+        thread: threading.Thread | None = None,
     ) -> None:
         self._installed = installed
         self._seen = seen
         self._reach = reach
         self._clock = clock
         self._held = held
+        self._host = host
+        self._thread = thread or threading.main_thread()
         self.on_gpus_only = not installed.on_cpu
 
     def missing(self) -> str | None:
@@ -101,14 +114,14 @@ class Vllm:
         program = shutil.which(self._installed.program, path=self._seen.get("PATH"))
         if program is None:
             raise Down(f"{VLLM} cannot be used here: {self.missing()}.")
-        if threading.current_thread() is not threading.main_thread():
-            raise Bug("engines are started from the main thread: they end with the thread that started them")
+        if threading.current_thread() is not self._thread:
+            raise Bug(f"engines are started from {self._thread.name}: they end with the thread that started them")
         key = secrets.token_urlsafe(24)
-        port = _free_port()
+        place = self._host, _free_port(self._host)
         kept = Kept(
             parent=os.getpid(),
-            command=tuple(command(program, load, port, self._installed.options)),
-            environment=environment(self._seen, load, key),
+            command=tuple(command(program, load, place, self._installed.options)),
+            environment=environment(self._seen, load, key, self._host),
         )
         try:
             process = await asyncio.create_subprocess_exec(
@@ -123,7 +136,7 @@ class Vllm:
             )
         except OSError as error:
             raise Down(f"{VLLM} cannot be started: {error}.") from error
-        return VllmProcess(process, kept, load, port, key, (self._reach, self._clock, self._held))
+        return VllmProcess(process, kept, load, place, key, (self._reach, self._clock, self._held))
 
 
 class VllmProcess:
@@ -134,12 +147,13 @@ class VllmProcess:
         process: asyncio.subprocess.Process,
         kept: Kept,
         load: Load,
-        port: int,
+        place: tuple[str, int],
         key: str,
         means: tuple[Reach, Clock, Held],
     ) -> None:
         reach, self._clock, self._held = means
-        self.url = f"http://{HOST}:{port}"
+        self._host, self._port = place
+        self.url = f"http://{self._host}:{self._port}"
         self.key = key
         self.pid = process.pid
         self.provider = self.model = ""
@@ -148,7 +162,6 @@ class VllmProcess:
         self._size = load.weights.size
         self._on_gpus = bool(load.gpus)
         self._on_gpu: int | None = None
-        self._port = port
         self._upstream = reach(self.url, key)
         self._said: deque[str] = deque(maxlen=TAIL)
         self._read = 0
@@ -187,7 +200,7 @@ class VllmProcess:
     async def _answers(self) -> bool:
         """Whether it says that it is well; it listens only then."""
         try:
-            _, writer = await asyncio.open_connection(HOST, self._port)
+            _, writer = await asyncio.open_connection(self._host, self._port)
         except OSError:
             return False
         writer.close()
@@ -297,10 +310,10 @@ class VllmProcess:
         return f"It said: {' / '.join(line.strip() for line in bad[-3:])}" if bad else "It said nothing."
 
 
-def _free_port() -> int:
-    """Of 127.0.0.1, now. Should somebody else take it meanwhile, vLLM ends and says so."""
+def _free_port(host: str) -> int:
+    """Now. Should somebody else take it meanwhile, vLLM ends and says so."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
 
