@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bench import facts, install
 from bench.figures import Part
-from bench.parts import grpc, jobs, latency, memory, pairs, rps, startup, streams, workers
+from bench.parts import grpc, jobs, latency, local, memory, pairs, rps, startup, streams, workers
 from bench.plan import Plan
 from bench.processes import cores
 from bench.report import Report, bars_told, page, save
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Plan], Part]] = {
     "jobs": jobs.measure,
     "grpc": grpc.measure,
     "pairs": pairs.measure,
+    "local": local.measure,
 }
 
 
@@ -33,7 +34,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="2 rounds of 2 s, a twentieth of the memory run: no evidence"
     )
-    parser.add_argument("--without", action="append", default=[], choices=["litellm", "foz", "nginx", "celery"])
+    parser.add_argument(
+        "--without", action="append", default=[], choices=["litellm", "foz", "nginx", "celery", "llama-cpp-python"]
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the moments at which callers hang up")
     return parser.parse_args()
 

@@ -10,7 +10,7 @@ class Plan(Struct, frozen=True):
     seconds: float = 8.0
     quick: bool = False
     without: frozenset[str] = frozenset()
-    """Contestants to leave out: `litellm`, `foz`, `nginx`, `celery`."""
+    """Contestants to leave out: `litellm`, `foz`, `nginx`, `celery`, `llama-cpp-python`."""
     seed: int = 1
 
     def has(self, name: str) -> bool:
