@@ -33,6 +33,10 @@ auth = "none"
 headers = {{ "x-simulate-error" = "4" }}
 
 [[model]]
+name = "a-vector"
+targets = ["near/text-embedding-3-small"]
+
+[[model]]
 name = "house-chat"
 targets = ["near/anything"]
 
@@ -142,6 +146,13 @@ def test_the_key_of_the_settings_goes_to_their_gateway_only(gateway: Served, tmp
     assert _piped(gateway, "hi", *there, folder=tmp_path, FOZ_KEY=KEY).returncode == 0
 
 
+def test_a_model_that_does_not_talk_is_not_chosen(gateway: Served) -> None:
+    """At an address that was named the first model that talks is asked, whatever stands before it in the list."""
+    found = _piped(gateway, "hi", "--url", gateway.url, "--key", KEY)
+    said = "Error: the upstream broke off its stream with an error: simulated: status 500 was asked for"
+    assert (found.returncode, found.stderr) == (1, f"{said} (target broken/anything)\n")
+
+
 # In a terminal.
 
 
@@ -198,7 +209,7 @@ def test_commands_and_faults_in_a_terminal(gateway: Served) -> None:
     with _talk(gateway, "broken-chat", "--verbose") as terminal:
         terminal.see(">>> ")
         terminal.type("hello")
-        terminal.see(r"Error: the gateway broke off.*>>> ")
+        terminal.see(r"Error: the upstream broke off its stream with an error: simulated.*>>> ")
         terminal.type("/model")
         assert {"house-chat", "slow-chat"} < set(terminal.see(">>> ").split())
         terminal.type("/model nobody")

@@ -43,12 +43,3 @@ def test_it_says_where_it_listens_and_what_it_has(gateway: Served) -> None:
     """`foz serve` without any configuration prints its address and its one model, the simulated one."""
     assert f"listens on {gateway.url}" in gateway.stdout
     assert re.search(r"^Models: simulated$", gateway.stdout, re.MULTILINE)
-
-
-def test_the_curl_line_of_the_readme_works(gateway: Served) -> None:
-    """The curl line of README.md, but for the port, is answered by the simulated model."""
-    lines = re.findall(r"^curl (?:.*\\\n)*.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
-
-    assert len(lines) == 1
-    assert ADDRESS in lines[0]
-    assert "simulated" in _answer(lines[0].replace(ADDRESS, gateway.url))

@@ -1,10 +1,12 @@
 """A fresh gateway with nothing configured: the model that comes with Foz answers by a real engine, on each face."""
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from foz.assembly.shelf import built_in
@@ -15,6 +17,8 @@ from tests.e2e.deploying import batched, call, data, engines
 GREETINGS = {"Hello!": "Hello!", "Olá!": "Olá!", "你好": "你好"}
 """What is said, and how the answer begins."""
 TIMES = 5
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,17 @@ def test_a_real_engine_has_made_the_tokens(gateway: Served) -> None:
         "llama.cpp",
     )
     assert data(gateway, "GET", f"/models/{TINY}")["pricing"]["output_per_1k_tokens"] == 0
+
+
+def test_the_curl_line_of_the_readme_works(gateway: Served) -> None:
+    """The curl line of README.md, but for the port, is answered by foz-tiny."""
+    (line,) = re.findall(r"^curl (?:.*\\\n)*.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    typed = line.replace("http://127.0.0.1:8000", gateway.url)
+    assert typed != line
+    ran = subprocess.run(["sh", "-c", typed], capture_output=True, check=True)
+    answer: Any = msgspec.json.decode(ran.stdout)
+    assert answer["model"] == TINY
+    assert answer["choices"][0]["message"]["content"]
 
 
 def test_the_greeting_names_it(gateway: Served) -> None:

@@ -18,25 +18,30 @@ from typing_extensions import override
 
 from foz.assembly.outbound import trusting
 from foz.canon.event import Event
-from foz.canon.fault import Down, Fault, NotFound, Refused, Unauthenticated, UpstreamFault
+from foz.canon.fault import Cut, Down, Fault, NotFound, Refused, Unauthenticated, UpstreamFault
 from foz.canon.model import Patience
 from foz.canon.request import ChatRequest
 from foz.config.exposure import CA
 from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 from foz.config.variables import KEY
+from foz.dialects.openai.chat.asking import Manner
 from foz.dialects.openai.chat.client import ChatClient
+from foz.dialects.openai.frames import StreamDecoder
 from foz.dialects.openai.listing import read_list
+from foz.net.connection import Answer
 from foz.net.origin import Endpoint, Origin
 from foz.net.proxy import Proxy, way_out
 from foz.net.watch import TickingWatch
 from foz.wire.http import Call, Reply
 
-ROOT = "/v1"
+ROOT, TAGS = "/v1", "/api/tags"
+LATEST, TALKS = ":latest", "completion"
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where it listens, not where we do
 PATIENCE = Patience(connect=5.0, first_byte=3600.0, idle=3600.0, total=86_400.0)
 """Who asks is there to stop it."""
 LOOK = Patience(connect=5.0, first_byte=10.0, idle=10.0, total=20.0)
+BROKEN = "the upstream broke off its stream with an error: "
 MOST = 16 * 2**20
 OK, UNKNOWN_KEY, FORBIDDEN, NOT_FOUND, TOO_LARGE = 200, 401, 403, 404, 413
 HINTS = {
@@ -44,6 +49,15 @@ HINTS = {
     FORBIDDEN: f"Give a key that may with --key or {KEY}.",
     TOO_LARGE: "/clear forgets what was said so far.",
 }
+
+
+class _Tag(Struct, frozen=True):
+    name: str
+    capabilities: tuple[str, ...] = ()
+
+
+class _Tags(Struct, frozen=True):
+    models: tuple[_Tag, ...] = ()
 
 
 class _Words(Struct, frozen=True):
@@ -107,7 +121,7 @@ def _named(settings: Settings, url: str, key: str | None) -> Place:
 async def _reached(at: Place) -> AsyncIterator[Origin]:
     headers = ((b"authorization", b"Bearer " + at.key.encode()),) if at.key else ()
     watch = TickingWatch(asyncio.get_running_loop())
-    origin = Origin(Endpoint(at.url + ROOT, headers, at.proxy, sought=True), watch, at.authority)
+    origin = Origin(Endpoint(at.url, headers, at.proxy, sought=True), watch, at.authority)
     try:
         yield origin
     except Down as fault:
@@ -127,24 +141,39 @@ def _why(cause: BaseException | None) -> str:
 
 
 async def models(at: Place) -> Sequence[str]:
-    """The names that it has for this caller. Raises Fault."""
+    """The names that it has for this caller, without those that are known not to talk. Raises Fault."""
     async with _reached(at) as origin:
-        answer = await origin.send(Call("GET", "/models"), LOOK)
-        try:
-            reply = await answer.whole(MOST)
-        finally:
-            answer.close()
+        reply, tags = await _got(origin, f"{ROOT}/models"), await _got(origin, TAGS)
     if reply.status != OK:
         raise _refused(reply)
     try:
-        return read_list(reply.body)
+        names = read_list(reply.body)
     except msgspec.DecodeError as error:
         raise NotFound(f"What answers at {at.url} is no gateway: it lists no models. Name one with --url.") from error
+    silent = _silent(tags)
+    return [name for name in names if name not in silent and name + LATEST not in silent]
+
+
+async def _got(origin: Origin, path: str) -> Reply:
+    answer = await origin.send(Call("GET", path), LOOK)
+    try:
+        return await answer.whole(MOST)
+    finally:
+        answer.close()
+
+
+def _silent(tags: Reply) -> frozenset[str]:
+    """The models that Ollama's list says make no words; a gateway of another make may have no such list."""
+    try:
+        said = msgspec.json.decode(tags.body, type=_Tags) if tags.status == OK else _Tags()
+    except msgspec.DecodeError:
+        return frozenset()
+    return frozenset(one.name for one in said.models if one.capabilities and TALKS not in one.capabilities)
 
 
 async def ask(at: Place, request: ChatRequest, tell: Callable[[Sequence[Event]], None]) -> None:
     """Tells what comes of a streamed request, piece by piece, to its end. Raises Fault."""
-    codec = ChatClient()
+    codec = ChatClient(Manner(root=ROOT))
     async with _reached(at) as origin:
         answer = await origin.send(codec.encode_request(request, request.model), PATIENCE)
         try:
@@ -152,12 +181,29 @@ async def ask(at: Place, request: ChatRequest, tell: Callable[[Sequence[Event]],
                 raise _refused(await answer.whole(MOST))
             decoder = codec.decoder()
             try:
-                await answer.pour(lambda piece: tell(decoder.feed(piece)))
-                tell(decoder.close())
-            except UpstreamFault as fault:  # said of those whom a gateway asks
-                raise type(fault)(fault.message.replace("the upstream", "the gateway")) from fault
+                await _poured(answer, decoder, tell)
+            except UpstreamFault as fault:
+                raise type(fault)(_own_words(fault.message)) from fault
         finally:
             answer.close()
+
+
+def _own_words(message: str) -> str:
+    """What a gateway said of itself in a stream; the codec takes it for one of those whom a gateway asks."""
+    said = message.removeprefix(BROKEN)
+    return message.replace("the upstream", "the gateway", 1) if said == message else said
+
+
+async def _poured(answer: Answer, decoder: StreamDecoder, tell: Callable[[Sequence[Event]], None]) -> None:
+    try:
+        await answer.pour(lambda piece: tell(decoder.feed(piece)))
+    except UpstreamFault as fault:
+        try:
+            tell(decoder.close())  # what it said of itself before it was cut says more
+        except Cut:
+            raise fault from None
+        return
+    tell(decoder.close())
 
 
 def _refused(reply: Reply) -> Fault:
