@@ -58,10 +58,10 @@ def deployed(gateway: Served, body: object, within: float = 60) -> tuple[dict[st
     return found, seen
 
 
-def unloaded(gateway: Served, *names: str, within: float = 30) -> None:
+def unloaded(gateway: Served, *names: str, within: float = 30, purge: bool = True) -> None:
     """Unloads them and their files, and looks until they are gone."""
     for name in names:
-        data(gateway, "DELETE", f"/models/local/{name}?purge=true")
+        data(gateway, "DELETE", f"/models/local/{name}?purge={str(purge).lower()}")
     gateway.wait_for(lambda: not {*names} & {*_names(gateway)}, "the models to be gone", within)
 
 

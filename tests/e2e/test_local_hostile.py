@@ -46,7 +46,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def hub(tmp_path_factory: pytest.TempPathFactory, sound: bytes) -> Iterator[Upstream]:
     """A registry with every mutant, and the sound file."""
     folder = tmp_path_factory.mktemp("hub")
-    for name, content in zip((*NAMES, "sound"), (*_mutants(sound), sound), strict=True):
+    odd = sound.replace(b"llama", b"lambo")
+    for name, content in zip((*NAMES, "sound", "odd"), (*_mutants(sound), sound, odd), strict=True):
         path = folder / "ollama/library" / name / "latest"
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
@@ -121,13 +122,31 @@ def test_mutants_that_are_fetched_leave_nothing(hub: Upstream, tmp_path: Path) -
         seen = _all_over(gateway, {name: f"ollama:{name}" for name in (*BROKEN, "sound")})
         failed = _judge(gateway, seen)
         served = [name for name in seen if name not in failed]
-        assert len([name for name in kept(gateway) if not name.endswith(".taken")]) == len(served)
+        assert len(kept(gateway)) == len(served)
         unloaded(gateway, *seen)
         assert kept(gateway) == []
     with start_gateway(tmp_path) as gateway:
         assert data(gateway, "GET", "/models/local")["models"] == []
         assert {one["model_id"]: one for one in _stand(gateway).values() if one["status"] == "in_progress"} == {}
         assert engines(gateway) == []
+
+
+def test_what_llama_cpp_does_not_know_is_told_and_purged(hub: Upstream, tmp_path: Path) -> None:
+    """A sound file of no known kind fails at loading with llama.cpp's own reason alone; a purge takes it, once."""
+    purged = "/models/local/odd?purge=true"
+    with _gateway(tmp_path, hub) as gateway:
+        for again in (False, True):
+            one, _ = deployed(gateway, {"model_type": "odd", "source": "ollama:odd"})
+            assert (one["status"], one["current_stage"]) == ("failed", "model_loading"), one
+            assert "unknown model architecture: 'lambo'" in one["error"]
+            assert "Fatal Python error" not in one["error"]
+            assert len(kept(gateway)) == 1
+            if again:  # what was kept is purged later, too
+                unloaded(gateway, "odd", purge=False)
+                assert len(kept(gateway)) == 1
+            unloaded(gateway, "odd")
+            gateway.wait_for(lambda: kept(gateway) == [], "the file to be gone")
+            gateway.wait_for(lambda: call(gateway, "DELETE", purged)[0] == 404, "nothing to be left to purge")
 
 
 def test_a_wrong_checksum_leaves_nothing(hub: Upstream, tmp_path: Path) -> None:

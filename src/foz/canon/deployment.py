@@ -204,6 +204,8 @@ class Seen(Struct, frozen=True):
     """Whether it ever served: what fails then is unhealthy, not failed."""
     gone: bool = False
     """It was unloaded, and nothing of it runs any more."""
+    files: tuple[str, ...] = ()
+    """What may have been fetched or made for it, in the words of its shelf; none after a purge."""
 
 
 class Deployment(Struct, frozen=True):

@@ -8,6 +8,7 @@ from foz.canon.deployment import Deployment
 from foz.canon.principal import LOCAL_ADMIN
 from foz.cli.local import LOOK_SECONDS, Yard, on_deployments, told
 from foz.cli.settings import config_option
+from foz.deploy.stages import ended
 from foz.net.clock import SystemClock
 
 
@@ -22,7 +23,7 @@ def command(model_id: str, *, purge: bool, wait: bool, config: Path | None) -> N
     async def work(yard: Yard) -> tuple[Deployment, bool]:
         found = await yard.intake.unload(LOCAL_ADMIN, model_id, purge=purge)
         runs = yard.runs()
-        while wait and runs and not found.seen.gone:
+        while wait and runs and not ended(found):
             await SystemClock().sleep(LOOK_SECONDS)
             found = await yard.intake.find(LOCAL_ADMIN, found.id)
         return found, runs

@@ -11,7 +11,7 @@ deployment, foreseen or not, touches another, and none ends the loop.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from msgspec import Struct, structs
@@ -149,14 +149,15 @@ class Controller:
         version = await store.version()
         if version != self._version:
             found = await store.listed()
-            self._known = {one.id: one for one in found if not one.seen.gone or one.id in self._held}
+            self._known = {one.id: one for one in found if not stages.ended(one) or one.id in self._held}
             self._version = version
         for id in [id for id in self._held if id not in self._known]:
             del self._held[id]
+        for deployment in self._known.values():  # all of them, before anything of one is taken away
+            if deployment.id not in self._held:
+                self._held[deployment.id] = Held(deployment, self._policy.node)
         for deployment in reversed(tuple(self._known.values())):
-            held = self._held.get(deployment.id)
-            if held is None:
-                held = self._held[deployment.id] = Held(deployment, self._policy.node)
+            held = self._held[deployment.id]
             for hand in held.hands:
                 await self._collect(hand)
                 facts = hand.facts(away=self._world.sites.site(hand.node) is None)
@@ -229,6 +230,7 @@ class Controller:
             refuse(wish.options, gpus)
             engines.check(wish.engine, engines.form_of(wish.source), among, gpus)
             found = await shelf.find(shelf.check(wish))
+            await self._keeps(hand, [file.name for file in found.files if file.url])
             form = engines.form_in(found)
             if form is not None:  # before anything is fetched that nobody can run
                 engines.choose(wish.engine, form, among, gpus)
@@ -236,9 +238,15 @@ class Controller:
             await shelf.fetch(found, told)
         async with self._stage(hand, Stage.INITIALIZATION) as told:
             weights = await shelf.make(found, told)
+            await self._keeps(hand, [weights.path])
             engine = engines.choose(wish.engine, weights.form, among, gpus)
         async with self._loading[hand.node]:
             await self._load(hand, site, deployment, weights, site.engines[engine])
+
+    async def _keeps(self, hand: Hand, files: Sequence[str]) -> None:
+        """Written down before they come: whatever happens then, a purge knows them."""
+        hand.see(structs.replace(hand.seen, files=tuple(dict.fromkeys((*hand.seen.files, *files)))))
+        await self._write(hand.held)
 
     def _site(self, hand: Hand) -> Site:
         site = self._world.sites.site(hand.node)
@@ -404,29 +412,25 @@ class Controller:
 
     async def _finish(self, hand: Hand, deployment: Deployment) -> None:
         if deployment.wanted is Wanted.PURGED:
-            try:
-                freed = await self._purge(hand, deployment)
-                if freed is not None:
-                    await self._say(hand, Level.INFO, f"its file is removed: {size(freed)} are free again")
-            except (Fault, OSError) as error:
-                await self._say(hand, Level.ERROR, f"its file could not be removed: {error}")
-        hand.see(stages.gone(hand.seen))
-        await self._say(hand, Level.INFO, "模型已卸载 (unloaded)")
+            await self._purge(hand)
+        if not hand.seen.gone:
+            await self._say(hand, Level.INFO, "模型已卸载 (unloaded)")
+        hand.see(stages.gone(hand.seen, deployment.asked))
 
-    async def _purge(self, hand: Hand, deployment: Deployment) -> int | None:
-        """Its file goes, or what was fetched of it before it was a model; None where others use it or nothing was."""
-        others = [
-            other
-            for held in self._held.values()
-            for other in held.hands
-            if other is not hand and other.node == hand.node and not other.seen.gone
-        ]
-        used = {other.seen.weights.path for other in others if other.seen.weights is not None}
-        weights, shelf = hand.seen.weights, self._site(hand).shelf
-        if weights is not None:
-            return None if weights.path in used else await shelf.remove(weights)
-        same = [one for one in self._known.values() if one.wish.source == deployment.wish.source and not one.seen.gone]
-        return None if len(same) > 1 else await shelf.abandon(deployment.wish, used) or None
+    async def _purge(self, hand: Hand) -> None:
+        """Its files go, but for those that other deployments of that node use."""
+        others = [other for held in self._held.values() for other in held.hands if other.node == hand.node]
+        kept = {file for other in others if other is not hand and not other.seen.gone for file in other.seen.files}
+        try:
+            freed = await self._site(hand).shelf.remove(hand.seen.files, kept)
+        except (Fault, OSError) as error:
+            await self._say(hand, Level.ERROR, f"its file could not be removed: {error}; ask for it again")
+            return
+        told = f"its file is removed: {size(freed)} are free again" if freed else "nothing was fetched or made for it"
+        if not freed and kept.intersection(hand.seen.files):
+            told = "its file stays: another deployment uses it"
+        await self._say(hand, Level.INFO, told)
+        hand.see(structs.replace(hand.seen, files=()))
 
     # -- what is kept ------------------------------------------------------
 
@@ -457,5 +461,9 @@ def _silent(node: str) -> str:
 
 def _steady(one: Seen, other: Seen) -> bool:
     """Whether only bytes have moved since it was last written."""
-    same = (one.status, one.replicas, one.gone) == (other.status, other.replicas, other.gone)
+    same = _key(one) == _key(other)
     return same and all(a.state is b.state for a, b in zip(one.stages, other.stages, strict=True))
+
+
+def _key(seen: Seen) -> tuple[object, ...]:
+    return seen.status, seen.replicas, seen.gone, seen.asked, seen.files

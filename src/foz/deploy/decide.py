@@ -5,6 +5,7 @@ from enum import Enum, auto
 from msgspec import Struct
 
 from foz.canon.deployment import Deployment, DeploymentStatus, Wanted
+from foz.deploy import stages
 
 
 class Doing(Enum):
@@ -33,7 +34,7 @@ class Step(Enum):
     RETURN = auto()
     """Its node answers again: it is tried there at once."""
     FINISH = auto()
-    """Nothing of it runs: it is gone."""
+    """Nothing of it runs: it is gone, and its files if they are to go."""
 
 
 class Facts(Struct, frozen=True):
@@ -58,7 +59,7 @@ def decide(deployment: Deployment, facts: Facts, now: int) -> Step:
             return Step.STOP_CLIMBING
         case Doing.SERVING:
             return Step.LEAVE
-        case Doing.NOTHING if not deployment.seen.gone:
+        case Doing.NOTHING if not stages.ended(deployment):
             return Step.FINISH
         case _:
             return Step.WAIT

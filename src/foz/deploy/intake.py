@@ -148,13 +148,29 @@ class Intake:
         return stages.stands(found)
 
     async def unload(self, principal: Principal, model_id: str, *, purge: bool) -> Deployment:
-        """It is not wanted any more. Raises NotFound."""
+        """
+        It is not wanted any more; with `purge` its files neither, nor those of deployments of this name that are over.
+        Raises NotFound.
+        """
         _administers(principal, "unload models")
-        found = await self.model(principal, model_id)
+        kept = await self._kept(principal, model_id) if purge else []
+        for one in kept:
+            await self._store.want(one.id, Wanted.PURGED)
+        try:
+            found = await self.model(principal, model_id)
+        except NotFound:
+            if not kept:
+                raise
+            return await self._store.find(kept[0].id) or kept[0]
         wanted = Wanted.PURGED if purge else Wanted.UNLOADED
         if found.wanted is Wanted.PURGED:
             return found
         return await self._store.want(found.id, wanted) or found
+
+    async def _kept(self, principal: Principal, model_id: str) -> list[Deployment]:
+        """Those of this name that are over and have left files, newest first."""
+        over = [one for one in await self._store.listed() if one.wish.model_id == model_id and one.seen.gone]
+        return [one for one in over if one.seen.files and principal.may_call(model_id)]
 
     async def retry(self, principal: Principal, id: str) -> Deployment:
         """What failed is tried again at once."""
@@ -193,7 +209,7 @@ def _rests(deployment: Deployment) -> bool:
     """Whether nothing is being done about it: it serves, it is gone, or it waits to be tried again."""
     seen = deployment.seen
     if deployment.wanted is not Wanted.RUNNING:
-        return seen.gone
+        return stages.ended(deployment)
     return seen.status is not DeploymentStatus.IN_PROGRESS
 
 

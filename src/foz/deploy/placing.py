@@ -35,6 +35,7 @@ def together(placements: Mapping[str, Seen]) -> Seen:
         asked=min(seen.asked for seen in each),
         served=any(seen.served for seen in each),
         gone=all(seen.gone for seen in each),
+        files=tuple(dict.fromkeys(file for seen in each for file in seen.files)),
     )
 
 

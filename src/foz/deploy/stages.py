@@ -111,11 +111,17 @@ def lost(seen: Seen, why: str, now: int) -> Seen:
     return structs.replace(failed(seen, why, now, lasting=True), failures=seen.failures)
 
 
-def gone(seen: Seen) -> Seen:
+def gone(seen: Seen, asked: int) -> Seen:
     """Nothing of it runs any more, as was wanted."""
     completed = seen.served or seen.status is DeploymentStatus.COMPLETED
     status = DeploymentStatus.COMPLETED if completed else DeploymentStatus.CANCELLED
-    return structs.replace(seen, status=status, replicas=(), again=None, gone=True)
+    return structs.replace(seen, status=status, replicas=(), again=None, gone=True, asked=asked)
+
+
+def ended(deployment: Deployment) -> bool:
+    """Whether nothing is left to do about it: it is gone, and its files too if that was asked for since."""
+    seen = deployment.seen
+    return seen.gone and (deployment.wanted is not Wanted.PURGED or not seen.files or seen.asked == deployment.asked)
 
 
 def percent(report: Report) -> int | None:

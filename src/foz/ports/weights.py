@@ -14,7 +14,7 @@ blocks the loop: hashing, reading headers and converting are done in threads or 
 Implemented in `runtime/shelf/`; the catalog's rows and all that only decides are pure, in `deploy/`.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -92,17 +92,10 @@ class Shelf(Protocol):
         """
         ...
 
-    async def remove(self, weights: Weights) -> int:
+    async def remove(self, files: Sequence[str], kept: Collection[str] = ()) -> int:
         """
-        Takes away a file that was fetched or made, and what it was made of, down to empty folders: bytes that are free
-        now. What an operator put there (a path as source) and what is built in stays. The loop calls it for what no
-        other deployment uses.
-        """
-        ...
-
-    async def abandon(self, wish: Wish, kept: Container[str]) -> int:
-        """
-        Takes away what was fetched for a checked wish that never became a model, parts of files too: bytes that are
-        free now. What others fetch just now stays, and so do files that weights in use (`kept`, by path) are made of.
+        Takes away what was fetched or made of these (names of `Found.files`, paths of `Weights`), whole or begun, down
+        to empty folders: bytes that are free now. What an operator put there (a path as source), what is built in, and
+        what others use (`kept`) stays.
         """
         ...

@@ -6,7 +6,7 @@ processes that answer nobody; a test ends them, makes them deaf, or keeps them f
 """
 
 import asyncio
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -30,7 +30,6 @@ class FolderShelf:
         self.hold.set()
         self.fault: Fault | None = None
         self.removed: list[str] = []
-        self.abandoned: list[str] = []
 
     def check(self, wish: Wish) -> Wish:
         """With a source."""
@@ -46,7 +45,7 @@ class FolderShelf:
         path = self._folder / wish.source
         if not path.exists():
             raise NotFound(f"There is no file {wish.source} in the folder of models.")
-        return Found(wish.source, (File(wish.source, path.stat().st_size),), title=path.stem)
+        return Found(wish.source, (File(wish.source, path.stat().st_size, url=wish.source),), title=path.stem)
 
     async def fetch(self, found: Found, told: Told) -> None:
         """It is here; half of it is told before `hold` is looked at."""
@@ -61,16 +60,16 @@ class FolderShelf:
         told(path.stat().st_size, path.stat().st_size)
         return Weights(str(path), path.stat().st_size, "llama", "Q8_0", context=2048, title=found.title)
 
-    async def remove(self, weights: Weights) -> int:
+    async def remove(self, files: Sequence[str], kept: Collection[str] = ()) -> int:
         """Gone."""
-        self.removed.append(weights.path)
-        await asyncio.to_thread(Path(weights.path).unlink)
-        return weights.size
-
-    async def abandon(self, wish: Wish, kept: Container[str]) -> int:  # noqa: ARG002 - nothing is there to be kept
-        """Nothing is ever fetched; it is noted that this was asked."""
-        self.abandoned.append(wish.source)
-        return 0
+        if self.fault is not None:
+            raise self.fault
+        freed = 0
+        for path in {self._folder / file for file in files} - {self._folder / file for file in kept}:
+            self.removed.append(str(path))
+            freed += path.stat().st_size
+            path.unlink()
+        return freed
 
 
 class WordProcess:
@@ -265,13 +264,9 @@ class AnyShelf:
         told(1, 1)
         return Weights(found.source, 1, "simulated", "Q8_0", title=found.title)
 
-    async def remove(self, weights: Weights) -> int:
+    async def remove(self, files: Sequence[str], kept: Collection[str] = ()) -> int:
         """There was nothing."""
-        return weights.size
-
-    async def abandon(self, wish: Wish, kept: Container[str]) -> int:  # noqa: ARG002 - nothing is there
-        """There was nothing."""
-        return 0
+        return len({*files} - {*kept})
 
 
 class SomeSites:

@@ -128,7 +128,7 @@ def test_a_model_of_ollama_is_loaded_held_and_let_go(ollama: Upstream, tmp_path:
             await process.stop(1)
             assert await process.wait() == 0
             assert "simulated-plain:latest" not in _loaded(ollama)
-            assert await house.shelf.remove(weights) == 0
+            assert await house.shelf.remove([weights.path]) == 0
 
     asyncio.run(main())
 

@@ -221,19 +221,41 @@ def test_purging_removes_the_file_unless_another_uses_it(tmp_path: Path) -> None
     _run(tmp_path, work)
 
 
-def test_purging_what_never_became_a_model_abandons_it_unless_another_wants_it(tmp_path: Path) -> None:
-    """What was fetched for a cancelled deployment goes with the last deployment that has the same source."""
+@pytest.mark.parametrize("where", [Stage.DOWNLOADING, Stage.LOADING])
+def test_purging_what_never_served_removes_it_unless_another_wants_it(tmp_path: Path, where: Stage) -> None:
+    """What came for a deployment that is cancelled at any stage goes with the last one that has the same file."""
 
     async def work(house: House) -> None:
-        house.shelf.hold.clear()
-        await house.deploy()
-        await house.deploy("deploy-2", Wish("other", "m", "7b"))
-        for id in ("deploy-1", "deploy-2"):
-            await house.until(lambda seen: stages.current(seen) is Stage.DOWNLOADING, id)
-        for id, abandoned in (("deploy-1", 0), ("deploy-2", 1)):
+        (house.shelf.hold if where is Stage.DOWNLOADING else house.engine.ready).clear()
+        for id, name in (("deploy-1", "m"), ("deploy-2", "other")):
+            await house.deploy(id, Wish(name, "m", "7b"))
+            await house.until(lambda seen: bool(seen.files), id)
+        await house.until(lambda seen: stages.current(seen) is where)
+        for id, there in (("deploy-1", True), ("deploy-2", False)):
             await house.store.want(id, Wanted.PURGED)
-            await house.until(lambda seen: seen.gone, id)
-            assert len(house.shelf.abandoned) == abandoned
+            seen = await house.until(lambda seen: seen.gone, id)
+            assert (seen.files, (tmp_path / "m-7b.gguf").exists()) == ((), there)
+
+    _run(tmp_path, work)
+
+
+def test_what_was_kept_is_purged_later(tmp_path: Path) -> None:
+    """A file that an unloading has kept goes when that is asked for later; where it fails, when asked again."""
+
+    async def work(house: House) -> None:
+        await house.deploy()
+        await house.until(_serves)
+        await house.store.want("deploy-1", Wanted.UNLOADED)
+        await house.until(lambda seen: seen.gone)
+        for fault, files in ((Down("the disk is away"), True), (None, False)):
+            house.shelf.fault = fault
+            await house.store.want("deploy-1", Wanted.PURGED)
+            await house.turns(10)
+            seen = await house.seen()
+            assert (bool(seen.files), (tmp_path / "m-7b.gguf").exists()) == (files, files)
+        said = [line.message for line in await house.store.lines("deploy-1", 0, 100)]
+        assert len([line for line in said if line.startswith("its file could not be removed: the disk is away")]) == 1
+        assert said[-1] == "its file is removed: 1000B are free again"
 
     _run(tmp_path, work)
 

@@ -43,6 +43,10 @@ class Shop:
         await self.shelf.fetch(found, self.told)
         return found, await self.shelf.make(found, self.made)
 
+    async def removes(self, had: tuple[Found, Weights], *others: tuple[Found, Weights]) -> int:
+        """All that the loop does for a purge, where others are used."""
+        return await self.shelf.remove(_files(had), [file for other in others for file in _files(other)])
+
     @property
     def files(self) -> list[str]:
         """What is in the folder of models, but for notes."""
@@ -70,3 +74,8 @@ async def shop(
     finally:
         await reach.close()
         await hub.stop()
+
+
+def _files(had: tuple[Found, Weights]) -> list[str]:
+    found, weights = had
+    return [*(file.name for file in found.files if file.url), weights.path]

@@ -73,7 +73,7 @@ def test_a_repository_gives_the_file_that_is_wanted(tmp_path: Path, wanted: Quan
     weights, files = had(tmp_path, wish("hf:someone/Qwen-GGUF", wanted))
 
     assert weights.quantization == stored
-    assert [Path(file).name for file in files if not file.endswith(".taken")] == [f"Qwen-{stored}.gguf"]
+    assert [Path(file).name for file in files] == [f"Qwen-{stored}.gguf"]
     assert (weights.architecture, weights.vocabulary) == ("llama", VOCABULARY)
     assert (weights.context, weights.layers) == (gguf.SMALL.context, gguf.SMALL.layers)
     assert weights.cache_per_token == 2 * 2 * gguf.SMALL.layers * gguf.SMALL.kv_heads * 32
@@ -156,10 +156,10 @@ def test_a_model_of_ollamas_store_is_run_where_it_lies(goods: Path, tmp_path: Pa
 
     async def main() -> None:
         async with shop(tmp_path) as one:
-            _, weights = await one.has(wish("ollama:mine"))
+            found, weights = await one.has(wish("ollama:mine"))
             assert weights.path == str(tmp_path / "store/blobs" / f"sha256-{sha256}")
             assert one.hub.asked == []
-            assert await one.shelf.remove(weights) == 0
+            assert await one.removes((found, weights)) == 0
             assert there(weights)
 
     run(main())
@@ -177,9 +177,9 @@ def test_a_path_is_a_file_of_the_operators(goods: Path, tmp_path: Path) -> None:
     async def main() -> None:
         async with shop(tmp_path) as one:
             for source in ("mine.gguf", str(tmp_path / "others/other.gguf"), "link.gguf"):
-                _, weights = await one.has(wish(source, INT8))
+                found, weights = await one.has(wish(source, INT8))
                 assert weights.quantization == "Q8_0"
-                assert await one.shelf.remove(weights) == 0
+                assert await one.removes((found, weights)) == 0
                 assert there(weights)
             with pytest.raises(Unsupported, match="stored as Q8_0, which is not int4"):
                 await one.has(wish("mine.gguf", INT4))
@@ -194,15 +194,15 @@ def test_int8_of_an_operators_file_is_made_elsewhere(goods: Path, tmp_path: Path
 
     async def main() -> None:
         async with shop(tmp_path) as one:
-            _, weights = await one.has(wish("mine.gguf", INT8))
+            found, weights = await one.has(wish("mine.gguf", INT8))
             _, same = await one.has(wish("mine.gguf", INT8))
             os.utime(tmp_path / "models/mine.gguf", ns=(1, 1))
             _, other = await one.has(wish("mine.gguf", INT8))
 
             assert weights.path == same.path != other.path
             assert Path(weights.path).parent == tmp_path / "models/made"
-            assert await one.shelf.remove(weights) == weights.size
-            assert await one.shelf.remove(other) == other.size
+            assert await one.removes((found, weights)) == weights.size
+            assert await one.removes((found, other)) == other.size
             assert one.files == ["mine.gguf"]
 
     run(main())
@@ -215,7 +215,7 @@ def test_what_is_built_in_needs_nobody(goods: Path, tmp_path: Path) -> None:
         async with shop(tmp_path, built_in={"foz-tiny": goods / QWEN / "Qwen-Q8_0.gguf"}) as one:
             found, weights = await one.has(wish("foz:foz-tiny"))
             assert (found.title, weights.path) == ("foz-tiny", str(goods / QWEN / "Qwen-Q8_0.gguf"))
-            assert await one.shelf.remove(weights) == 0
+            assert await one.removes((found, weights)) == 0
             with pytest.raises(NotFound, match="there is foz-tiny"):
                 one.shelf.check(wish("foz:other"))
 
@@ -292,7 +292,7 @@ def test_a_model_in_parts_is_one(goods: Path, tmp_path: Path, wanted: Quantizati
             assert len(found.files) == 3
             assert (weights.quantization, weights.vocabulary) == (stored_as, VOCABULARY)
             assert weights.size > before * 0.99 if wanted is FP16 else weights.size < before * 0.6
-            assert await one.shelf.remove(weights) > before * 0.99
+            assert await one.removes((found, weights)) > before * 0.99
             assert one.files == []
 
     run(main())
@@ -305,14 +305,14 @@ def test_what_is_here_needs_no_hub(tmp_path: Path, source: str) -> None:
 
     async def main() -> None:
         async with shop(tmp_path) as one:
-            _, weights = await one.has(wish(source, INT8))
+            found, weights = await one.has(wish(source, INT8))
             await one.hub.stop()
             asked = len(one.hub.asked)
             _, same = await one.has(wish(source, INT8))
 
             assert len(one.hub.asked) == asked
             assert same == weights
-            assert await one.shelf.remove(weights) >= weights.size
+            assert await one.removes((found, weights)) >= weights.size
             with pytest.raises(Down):
                 await one.shelf.find(wish(source, INT8))
 
@@ -325,15 +325,15 @@ def test_what_is_run_as_it_is_stays_when_what_was_made_of_it_goes(tmp_path: Path
 
     async def main() -> None:
         async with shop(tmp_path) as one:
-            _, sixteen = await one.has(wish(SIXTEEN, FP16))
-            _, eight = await one.has(wish(SIXTEEN, INT8))
-            assert await one.shelf.remove(eight) == eight.size
-            assert there(sixteen)
-            assert await one.shelf.remove(sixteen) == sixteen.size
+            sixteen = await one.has(wish(SIXTEEN, FP16))
+            eight = await one.has(wish(SIXTEEN, INT8))
+            assert await one.removes(eight, sixteen) == eight[1].size
+            assert there(sixteen[1])
+            assert await one.removes(sixteen) == sixteen[1].size
             assert one.files == []
 
-            _, eight = await one.has(wish(SIXTEEN, INT8))
-            assert await one.shelf.remove(eight) == eight.size + sixteen.size
+            eight = await one.has(wish(SIXTEEN, INT8))
+            assert await one.removes(eight) == eight[1].size + sixteen[1].size
             assert one.files == []
 
     run(main())

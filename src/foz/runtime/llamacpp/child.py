@@ -49,7 +49,8 @@ def _die_with(parent: int) -> None:
 
 
 def _follow() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not through the buffer: its lock would be held when a load fails
+        pass
     os._exit(0)
 
 

@@ -40,6 +40,8 @@ LOOK_PATIENCE = 20.0
 LOOK_SECONDS = 0.05
 """How often a load is looked at."""
 _MOST = 1024 * 1024
+_TOLD = 3
+"""Complaints of a load that failed which are told."""
 _PROBE = b'{"prompt":"a","max_tokens":1,"cache_prompt":false}'
 _EMBEDS = b'{"input":"a"}'
 _WORK = (b"llamacpp:prompt_tokens_total", b"llamacpp:tokens_predicted_total", b"llamacpp:n_decode_total")
@@ -275,7 +277,8 @@ class LlamaProcess:
     def _why(self) -> str:
         """What it complained of, or its last words."""
         bad = [line for line in self._said if " E " in line or "rror" in line] or list(self._said)
-        return f"It said: {' / '.join(line.strip() for line in bad[-3:])}" if bad else "It said nothing."
+        told = bad if len(bad) <= _TOLD else [*bad[: _TOLD - 1], bad[-1]]  # the cause comes first
+        return f"It said: {' / '.join(line.strip() for line in told)}" if bad else "It said nothing."
 
 
 def _read_by(pid: int) -> int | None:

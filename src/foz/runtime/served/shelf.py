@@ -6,7 +6,7 @@ for a first token, probed, and forgotten. What cannot be said to such a server i
 """
 
 import asyncio
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import structs
 
@@ -30,7 +30,6 @@ class Shelves:
         self._files = files
         self._servers = servers
         self._manners = {one.dialect: one for one in manners}
-        self._forms = frozenset(one.form for one in manners)
         self._named = named
 
     def check(self, wish: Wish) -> Wish:
@@ -58,7 +57,7 @@ class Shelves:
             return await self._files.find(wish)
         server = self._server(place)
         there = await self._manners[server.dialect].find(server, place.model)
-        return Found(wish.source, () if there else (File(place.model, url=wish.source),), title=place.model)
+        return Found(wish.source, () if there else (File(wish.source, url=wish.source),), title=place.model)
 
     async def fetch(self, found: Found, told: Told) -> None:
         """The server fetches it, where it has to."""
@@ -77,13 +76,9 @@ class Shelves:
         server = self._server(place)
         return await self._manners[server.dialect].weights(server, place.model, found.source)
 
-    async def remove(self, weights: Weights) -> int:
+    async def remove(self, files: Sequence[str], kept: Collection[str] = ()) -> int:
         """What is a server's stays there."""
-        return 0 if weights.form in self._forms else await self._files.remove(weights)
-
-    async def abandon(self, wish: Wish, kept: Container[str]) -> int:
-        """What a server has begun to fetch is its affair."""
-        return 0 if wish.source.startswith(words.SERVED) else await self._files.abandon(wish, kept)
+        return await self._files.remove([file for file in files if not file.startswith(words.SERVED)], kept)
 
     async def sweep(self, seconds: float) -> int:
         """Of files only."""

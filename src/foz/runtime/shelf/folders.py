@@ -10,7 +10,7 @@ A file of eight bits that was made of a fetched one lies beside it. Everything h
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from foz.runtime.shelf import partial
 
 FETCHED, MADE = "fetched", "made"
 EIGHT = ".foz-Q8_0.gguf"
-_TAKEN = ".taken"
 
 
 class Folders:
@@ -54,7 +53,7 @@ class Folders:
         raise NotFound(f"There is no file '{path}' in the folder of models.", field="source")
 
     def fetched(self, name: str) -> Path:
-        """Where a file that is fetched belongs."""
+        """Where a file that is fetched belongs. An absolute path is where it is."""
         return self.models / FETCHED / name
 
     def made(self, source: Path) -> Path:
@@ -66,32 +65,16 @@ class Folders:
         state = hashlib.sha256(f"{stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:8]
         return self.models / MADE / f"{source.name.removesuffix('.gguf')[:150]}-{whose}-{state}{EIGHT}"
 
-    def take(self, path: Path) -> None:
-        """Notes that a fetched file is run as it is: it stays when what was made of it goes."""
-        if self._is_fetched(path) and not path.name.endswith(EIGHT):
-            path.with_name(path.name + _TAKEN).touch()
-
-    def remove(self, path: Path) -> int:
-        """Takes away what was fetched or made, and what it was made of; bytes that are free now."""
-        if path.parent == self.models / MADE:
-            return _gone([path])
-        if not self._is_fetched(path):
-            return 0
-        if path.is_dir():
-            freed = _gone([one for one in path.iterdir() if one.is_file()])
-        elif path.name.endswith(EIGHT):
-            source = path.with_name(path.name.removesuffix(EIGHT) + ".gguf")
-            run = source.with_name(source.name + _TAKEN).exists()
-            freed = _gone([path, *([] if run else parts(source))])
-        else:
-            freed = _gone([*parts(path), path.with_name(path.name + _TAKEN)])
-        self._tidy(path if path.is_dir() else path.parent)
+    def remove(self, files: Sequence[str], kept: Collection[str] = ()) -> int:
+        """Takes away what was fetched or made of these, whole or begun, save what is kept; bytes that are free now."""
+        stays = {self.fetched(file) for file in kept}
+        freed = 0
+        for path in dict.fromkeys(self.fetched(file) for file in files):
+            if path not in stays and ".." not in path.parts and (self._is_fetched(path) or self._is_made(path)):
+                made = self.made(path) if self._is_fetched(path) else path
+                freed += _gone(path) + partial.forget(path) + partial.forget(made)
+                self._tidy(path.parent)
         return freed
-
-    def abandon(self, path: Path) -> int:
-        """Takes away a fetched file and its part, unless somebody fetches it just now; bytes that are free now."""
-        freed = partial.forget(path) + partial.forget(self.made(path))
-        return freed if partial.coming(path) else freed + self.remove(path)
 
     def sweep(self, before: float) -> int:
         """Takes away parts of files that nobody went on with since; bytes that are free now."""
@@ -108,6 +91,9 @@ class Folders:
 
     def _is_fetched(self, path: Path) -> bool:
         return path.is_relative_to(self.models / FETCHED)
+
+    def _is_made(self, path: Path) -> bool:
+        return path.parent == self.models / MADE
 
     def _tidy(self, folder: Path) -> None:
         """Takes away folders that are empty now."""
@@ -127,10 +113,9 @@ def parts(path: Path) -> list[Path]:
     return [path.with_name(f"{stem[:-5]}{number:05d}-of-{count}.gguf") for number in range(1, int(count) + 1)]
 
 
-def _gone(paths: Sequence[Path]) -> int:
-    freed = 0
-    for path in paths:
-        with suppress(FileNotFoundError):
-            freed += path.stat().st_size
-            path.unlink()
+def _gone(path: Path) -> int:
+    if not path.is_file():
+        return 0
+    freed = path.stat().st_size
+    path.unlink(missing_ok=True)
     return freed

@@ -6,7 +6,7 @@ Whatever was done already is found again by its name: fetched files bear their s
 """
 
 import errno
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -183,8 +183,8 @@ class DiskShelf:
         paths = [self._path(found, file) for file in found.files]
         try:
             return await self._make(found, paths, told)
-        except Garbled:
-            await aside(self._spoil, found, paths)
+        except Garbled:  # what was fetched and is no model is not kept
+            await aside(self._folders.remove, [file.name for file in found.files if file.url])
             raise
         except OSError as error:
             if error.errno in _FULL:
@@ -200,7 +200,6 @@ class DiskShelf:
             return weights
         weights = await aside(looking.weights, paths, found.title, found.version)
         if found.makes is None or weights.quantization in WAYS[found.makes]:
-            await aside(self._folders.take, paths[0])
             told(weights.size, weights.size)
             return weights
         if found.makes is not Quantization.INT8 or weights.quantization not in MADE_FROM:
@@ -229,29 +228,9 @@ class DiskShelf:
         source = Path(found.source)
         return (source if source.is_dir() else source.parent) / file.name
 
-    def _spoil(self, found: Found, paths: Sequence[Path]) -> None:
-        """What was fetched and is no model is not kept."""
-        for file, path in zip(found.files, paths, strict=True):
-            if file.url:
-                self._folders.remove(path)
-
-    async def remove(self, weights: Weights) -> int:
-        """Takes away what was fetched or made."""
-        return await aside(self._folders.remove, Path(weights.path))
-
-    async def abandon(self, wish: Wish, kept: Container[str]) -> int:
-        """Takes away what was fetched for a wish that never became a model."""
-        return await aside(self._abandon, wish, kept)
-
-    def _abandon(self, wish: Wish, kept: Container[str]) -> int:
-        freed = 0
-        for form in Form:
-            found = self._notes.read(wish, form)
-            files = [] if found is None else [file for file in found.files if file.url and words.is_safe(file.name)]
-            paths = [self._folders.fetched(file.name) for file in files]
-            if not any(str(one) in kept for path in paths for one in (path, self._folders.made(path), path.parent)):
-                freed += sum(self._folders.abandon(path) for path in paths)
-        return freed
+    async def remove(self, files: Sequence[str], kept: Collection[str] = ()) -> int:
+        """Takes away what was fetched or made of these."""
+        return await aside(self._folders.remove, files, kept)
 
     async def sweep(self, seconds: float) -> int:
         """Takes away parts of files that nobody went on with for so long."""
