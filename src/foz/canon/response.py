@@ -1,6 +1,6 @@
 """A whole answer: the fold of its events, and nothing else makes one. `unfold` is the way back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Raw, Struct
 
@@ -156,6 +156,28 @@ def _grow(growing: _Growing, event: Event) -> None:
 
 def fold(events: Iterable[Event]) -> Response:
     """The answer that these events make. Raises ValueError where they do not start or never finish."""
+    events = list(events)
+    return _fold_words(events) or _fold_all(events)
+
+
+def _fold_words(events: Sequence[Event]) -> Response | None:
+    """What most answers are: one text that came at once, and its count."""
+    match events:
+        case [Started() as started, TextGrew(choice=0) as said, ChoiceFinished(choice=0) as ended, *rest]:
+            match rest:
+                case [Measured() as counted, Finished(timing=timing)]:
+                    pass
+                case _:
+                    return None
+        case _:
+            return None
+    choice = Choice(said.text, reason=ended.reason, detail=ended.detail, logprobs=said.logprobs)
+    return Response(
+        started.id, started.model, started.created, (choice,), counted.usage, started.vendor, counted.vendor, timing
+    )
+
+
+def _fold_all(events: Iterable[Event]) -> Response:
     started: Started | None = None
     usage: Measured | None = None
     finished: Finished | None = None

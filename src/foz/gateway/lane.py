@@ -157,7 +157,9 @@ def tallied(answer: Answer) -> Tally:
         return tally
     for choice in answer.choices:
         tally.content += len(choice.text or "") + len(choice.refusal or "")
-        tally.content += sum(len(block.text) for block in choice.reasoning)
-        tally.content += sum(len(call.name) + len(call.arguments) for call in choice.calls)
+        for block in choice.reasoning:
+            tally.content += len(block.text)
+        for call in choice.calls:
+            tally.content += len(call.name) + len(call.arguments)
     tally.pieces = 1
     return tally

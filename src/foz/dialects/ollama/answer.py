@@ -158,7 +158,7 @@ class Reader:
             events.append(TextGrew(said.content or "", 0, likely))
         for call in said.tool_calls or ():
             events += self._call(call)
-        extra = _news(_LOOSE.decode(data).message or {}, _SAID) if data != NO_MORE else {}
+        extra = {} if data is NO_MORE else _news(_LOOSE.decode(data).message or {}, _SAID)
         if extra:
             events.append(VendorSaid(DIALECT, extra))
         if chunk.done:
@@ -167,7 +167,8 @@ class Reader:
 
     def _start(self, chunk: schema.Chunk, data: bytes) -> Started:
         self._seed = f"{chunk.created_at}\n{chunk.model}"
-        vendor = {name: raw for name, raw in schema.BAG.decode(data).items() if name in _HEAD and bytes(raw) != NULL}
+        bag = {} if data is NO_MORE else schema.BAG.decode(data)
+        vendor = {name: raw for name, raw in bag.items() if name in _HEAD and bytes(raw) != NULL} if bag else {}
         return Started(f"ollama-{self._digest('')}", chunk.model or "", seconds(chunk.created_at), _bagged(vendor))
 
     def _digest(self, of: str) -> str:
@@ -191,6 +192,8 @@ class Reader:
         events: list[Event] = [ChoiceFinished(reason, 0, said if reason == "other" else None)]
         usage = usage_of(chunk)
         if usage is not None:
-            vendor = {**durations_of(chunk), **_news(schema.BAG.decode(data), _KNOWN)}
+            vendor = durations_of(chunk)
+            if data is not NO_MORE:
+                vendor |= _news(schema.BAG.decode(data), _KNOWN)
             events.append(Measured(usage, _bagged(vendor)))
         return [*events, Finished()]

@@ -8,7 +8,7 @@ What is asked for and Ollama would silently not do (several answers, biased toke
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType, structs
 
 from foz.canon.fault import Unsupported
 from foz.canon.request import (
@@ -36,6 +36,9 @@ _LEVELS: Mapping[str, str | bool] = {
 PLAINLY = ReasoningWish("medium", enabled=True)
 """Thinking that is simply on, in a word for those who only know levels: not all of Ollama's models know any."""
 _BUDGETS = ((2048, "low"), (8192, "medium"))
+_DRAWN = frozenset({
+    "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed",
+})  # fmt: skip
 _NAMES = {"repetition_penalty": "repeat_penalty"}
 
 
@@ -125,11 +128,8 @@ def _say_options(request: ChatRequest | CompleteRequest, vendor: Vendor) -> sche
 def _drawn(sampling: Sampling) -> dict[str, float]:
     if sampling.logit_bias:
         raise _unsupported("it cannot bias tokens", "logit_bias")
-    known = (
-        "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed",
-    )  # fmt: skip
-    said = {_NAMES.get(name, name): getattr(sampling, name) for name in known}
-    return {name: value for name, value in said.items() if value is not None}
+    said = structs.asdict(sampling)
+    return {_NAMES.get(name, name): value for name, value in said.items() if value is not None and name in _DRAWN}
 
 
 def _say_format(form: ResponseFormat | None) -> Raw | UnsetType:

@@ -29,7 +29,7 @@ from foz.canon.request import (
 from foz.canon.tool import ToolSpec
 from foz.dialects.ollama import bodies
 from foz.dialects.ollama.asking import PLAINLY
-from foz.dialects.ollama.bodies import Bag, wrong
+from foz.dialects.ollama.bodies import NULL, Bag, wrong
 from foz.dialects.ollama.frames import BROKEN, DIALECT
 from foz.wire import json
 from foz.wire.sniff import ENOUGH, sniff
@@ -38,10 +38,10 @@ LEVELS = ("low", "medium", "high", "max")
 ROLES = ("system", "developer", "user", "assistant", "tool")
 MOST = 2**31 - 1
 NOTHING: frozenset[str] = frozenset()
-_DRAWN = frozenset({
-    "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repeat_penalty", "seed",
-    "num_predict", "stop",
-})  # fmt: skip
+NO_SAMPLING = Sampling()
+_FLOATS = frozenset({"temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty", "repeat_penalty"})
+_WHOLES = frozenset({"top_k", "seed", "num_predict"})
+_NAMES = {"repeat_penalty": "repetition_penalty"}
 _SHARED = frozenset({"model", "stream", "options", "logprobs", "top_logprobs"})
 _CHAT = _SHARED | {"messages", "tools", "format", "think"}
 _TURN = _SHARED | {"prompt", "system", "images", "format", "think", "suffix", "raw"}
@@ -57,72 +57,63 @@ _HEAD = -(-ENOUGH // 3) * 4
 
 
 class Options:
-    """Those that canon has words for, checked; the rest is Ollama's own."""
+    """Those that canon has words for, checked; the rest is Ollama's own. Raises BadRequest."""
 
     def __init__(self, said: Bag | None) -> None:
-        self._said = {name: raw for name, raw in (said or {}).items() if bytes(raw) != b"null"}
-
-    @property
-    def sampling(self) -> Sampling:
+        self.sampling = NO_SAMPLING
         """How tokens are drawn. A seed below zero is any."""
-        seed = self._whole("seed")
-        return Sampling(
-            temperature=self._float("temperature"),
-            top_p=self._float("top_p"),
-            top_k=self._whole("top_k"),
-            min_p=self._float("min_p"),
-            frequency_penalty=self._float("frequency_penalty"),
-            presence_penalty=self._float("presence_penalty"),
-            repetition_penalty=self._float("repeat_penalty"),
-            seed=None if seed is None or seed < 0 else seed,
-        )
-
-    def check(self) -> int | None:
-        """The limit, where everything is as it must be. Raises BadRequest."""
-        _ = self.sampling, self.stop
-        return self.limit
-
-    @property
-    def limit(self) -> int | None:
+        self.limit: int | None = None
         """Tokens of the answer; none where it is 0 or below."""
-        limit = self._whole("num_predict")
-        return None if limit is None or limit <= 0 else min(limit, MOST)
-
-    @property
-    def stop(self) -> tuple[str, ...]:
+        self.stop: tuple[str, ...] = ()
         """What ends the answer."""
-        if "stop" not in self._said:
-            return ()
-        try:
-            return tuple(_STRINGS.decode(self._said["stop"]))
-        except BROKEN:
-            raise wrong("options.stop", "expected an array of strings") from None
-
-    @property
-    def own(self) -> Bag:
+        self.own: Bag = {}
         """What only Ollama knows, verbatim."""
-        return {name: raw for name, raw in self._said.items() if name not in _DRAWN}
+        if said:
+            self._take(said)
 
-    def _number(self, name: str, kind: str) -> float | None:
-        if name not in self._said:
-            return None
-        try:
-            found = _NUMBER.decode(self._said[name])
-        except BROKEN:
-            raise wrong(f"options.{name}", f"expected {kind}") from None
-        if not -(2**63) <= found < 2**63:
-            raise wrong(f"options.{name}", "it is out of range")
-        return found
+    def _take(self, said: Bag) -> None:
+        drawn: dict[str, float] = {}
+        for name, raw in said.items():
+            if raw == NULL:
+                continue
+            if name in _FLOATS:
+                drawn[_NAMES.get(name, name)] = float(_number(name, raw, "a number"))
+            elif name in _WHOLES:
+                drawn[name] = _whole(name, raw)
+            elif name == "stop":
+                self.stop = _stop(raw)
+            else:
+                self.own[name] = raw
+        limit = drawn.pop("num_predict", 0)
+        self.limit = min(int(limit), MOST) if limit > 0 else None
+        if drawn.get("seed", 0) < 0:
+            del drawn["seed"]
+        if drawn:
+            self.sampling = Sampling(**drawn)  # type: ignore[arg-type]  # what is whole is an int
 
-    def _float(self, name: str) -> float | None:
-        found = self._number(name, "a number")
-        return None if found is None else float(found)
 
-    def _whole(self, name: str) -> int | None:
-        found = self._number(name, "an integer")
-        if found is not None and found != int(found):
-            raise wrong(f"options.{name}", "expected an integer")
-        return None if found is None else int(found)
+def _stop(raw: Raw) -> tuple[str, ...]:
+    try:
+        return tuple(_STRINGS.decode(raw))
+    except BROKEN:
+        raise wrong("options.stop", "expected an array of strings") from None
+
+
+def _number(name: str, raw: Raw, kind: str) -> float:
+    try:
+        found = _NUMBER.decode(raw)
+    except BROKEN:
+        raise wrong(f"options.{name}", f"expected {kind}") from None
+    if not -(2**63) <= found < 2**63:
+        raise wrong(f"options.{name}", "it is out of range")
+    return found
+
+
+def _whole(name: str, raw: Raw) -> int:
+    found = _number(name, raw, "an integer")
+    if found != int(found):
+        raise wrong(f"options.{name}", "expected an integer")
+    return int(found)
 
 
 # What is wished for.

@@ -59,7 +59,7 @@ class ChatServer(WordsServer):
             asked.model,
             asked.stream is not False,
             needs(asked, images=check_messages(messages), tools=bool(asked.tools)),
-            max_output=Options(asked.options).check() if asked.options else None,
+            max_output=Options(asked.options).limit if asked.options else None,
             idle=not messages,
         )
 

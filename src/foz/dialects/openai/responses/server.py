@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from foz.canon.fault import Fault
 from foz.canon.request import Ask, ChatRequest, Operation, Request
-from foz.canon.response import Response, unfold
+from foz.canon.response import Response
 from foz.dialects.openai.responses import asking, schema
 from foz.dialects.openai.responses.items import files_of
 from foz.dialects.openai.responses.saying import Manner, object_of, told_first
@@ -88,8 +88,7 @@ class ResponsesServer:
         if not isinstance(answer, Response):
             raise TypeError("a response is made of a Response")
         encoder = self._told(request, model, quiet=True)
-        for event in unfold(answer):
-            encoder.feed(event)
+        encoder.take(answer)
         return encoder.body(seals=encoder.seals)
 
     def encoder(self, request: Request, model: str) -> ResponseEncoder:
