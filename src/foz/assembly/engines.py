@@ -54,10 +54,17 @@ def engines(settings: Settings, reach: Reach, clock: Clock, servers: Providers) 
     local = settings.local
     seen = environment()
     held = gpus().held
-    vllm = Vllm(Installed(local.vllm, local.vllm_options, on_cpu=local.vllm_on_cpu), seen, reach, clock, held)
+    installed = Installed(local.vllm, local.vllm_options, on_cpu=local.vllm_on_cpu)
+    vllm = Vllm(installed, {**_caches(settings), **seen}, reach, clock, held)
     found: tuple[Engine, ...] = (LlamaCpp(seen, reach, clock, held), vllm)
     ours = sorted(found, key=lambda one: one.name != local.engine)
     return (*ours, *(ServedEngine(manner, servers) for manner in servers.manners()))
+
+
+def _caches(settings: Settings) -> dict[str, str]:
+    """Where vLLM keeps what it compiles, where nobody says it: a service may write nowhere else."""
+    folder = str(settings.data.absolute() / "cache")
+    return dict.fromkeys(("XDG_CACHE_HOME", "TRITON_CACHE_DIR", "FLASHINFER_WORKSPACE_BASE"), folder)
 
 
 def local(settings: Settings) -> list[Finding]:

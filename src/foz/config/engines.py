@@ -14,9 +14,13 @@ _KEPT = frozenset(
         "TMPDIR",
         "TZ",
         "VIRTUAL_ENV",
+        "XDG_CACHE_HOME",
     }
 )
-_DEVICES = ("CUDA_", "GGML_", "HIP_", "NCCL_", "NVIDIA_VISIBLE_", "ROCR_", "TORCH", "VK_", "VLLM_", "ZE_")
+_DEVICES = (
+    "CUDA_", "FLASHINFER_", "GGML_", "HIP_", "NCCL_", "NVIDIA_VISIBLE_", "ROCR_", "TORCH", "TRITON_", "VK_", "VLLM_",
+    "ZE_",
+)  # fmt: skip
 _SECRET = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
 

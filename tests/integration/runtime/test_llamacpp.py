@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import xllamacpp
 
 from foz.canon.deployment import Weights
 from foz.canon.fault import Cut, Down, Timeout
@@ -18,7 +19,9 @@ from foz.net.clock import SystemClock
 from foz.net.origin import Endpoint, Origin
 from foz.net.watch import TickingWatch
 from foz.ports.engine import Load
+from foz.runtime.llamacpp.child import _share
 from foz.runtime.llamacpp.engine import LlamaCpp, LlamaProcess
+from foz.runtime.llamacpp.orders import Order
 from foz.testing import gguf
 from foz.testing.process import clean_environment, wait_until
 from foz.wire.http import Call
@@ -225,6 +228,19 @@ def test_load_that_stands_still_says_where(model: Path) -> None:
         assert not _alive(process.pid)
 
     asyncio.run(there())
+
+
+@pytest.mark.parametrize(
+    ("layers", "split", "mode"),
+    [(999, (0.625, 0.375), "ROW"), (999, (), "NONE"), (0, (), "LAYER")],
+)
+def test_a_model_is_shared_as_ordered(layers: int, split: tuple[float, ...], mode: str) -> None:
+    """On several GPUs the rows of its matrices are shared as said, on one nothing is; without, its defaults stand."""
+    params = xllamacpp.CommonParams()
+    order = Order(1, "/m.gguf", "m", "key", 1, 128, 1, layers_on_gpu=layers, split=split)
+    _share(params, order)
+    assert params.split_mode == getattr(xllamacpp.llama_split_mode, f"LLAMA_SPLIT_MODE_{mode}")
+    assert [round(share, 3) for share in params.tensor_split[:3]] == [*split, *[0.0] * (3 - len(split))]
 
 
 OWNER = """

@@ -178,6 +178,7 @@ def test_on_processors_the_cache_is_said_in_gibibytes(program: Path, model: Path
         seen = _told(_program_of(process), "environ")
         assert b"VLLM_CPU_KVCACHE_SPACE=8" in seen
         assert b"HF_HUB_OFFLINE=1" in seen
+        assert any(word.startswith(f"PATH={program.parent}:".encode()) for word in seen)
 
     _with(program, _load(model), use)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foz.canon.fault import BadRequest
-from foz.deploy.source import BuiltIn, OnDisk, OnHub, OnOllama, check_model_id, read, safe
+from foz.deploy.source import SERVED, BuiltIn, OnDisk, OnHub, OnOllama, OnServer, check_model_id, read, safe, served
 
 GOOD = {
     "tiny.gguf": OnDisk("tiny.gguf"),
@@ -161,3 +161,31 @@ def test_a_model_may_not_be_called_so(name: str) -> None:
         check_model_id(name)
 
     assert refused.value.field == "model_id"
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("provider:box/Qwen/Qwen3-8B", OnServer("box", "Qwen/Qwen3-8B")),
+        ("provider:ollama/qwen3:0.6b", OnServer("ollama", "qwen3:0.6b")),
+        ("provider:my.box-2/a@b+c", OnServer("my.box-2", "a@b+c")),
+        ("hf:a/b", None),
+        ("tiny.gguf", None),
+    ],
+)
+def test_a_model_of_a_server_is_named_by_its_provider(source: str, place: OnServer | None) -> None:
+    """Provider and model are told apart at the first slash; what names no provider is none of a server's."""
+    assert served(source) == place
+
+
+@given(st.text(max_size=40))
+def test_no_text_leads_to_an_address(text: str) -> None:
+    """Whatever stands behind `provider:`, it is the name of a provider and of a model, or it is refused."""
+    try:
+        place = served(SERVED + text)
+    except BadRequest:
+        return
+    assert place is not None
+    assert "/" not in place.provider
+    assert not set(place.provider + place.model) & set(" ?#\\%&=<>\"'\r\n\0")
+    assert ".." not in place.model

@@ -7,6 +7,7 @@ Everything here blocks and is called in a thread.
 import mmap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +16,9 @@ from foz.canon.deployment import Form, Weights
 from foz.canon.fault import Garbled, Unsupported
 from foz.wire import gguf, safetensors
 
+T = TypeVar("T")
 CONFIG = "config.json"
+_UNSAID = msgspec.Raw(b"null")
 MOST_CONFIG = 4 * 2**20
 MEAN = "mean"
 POOLING = {1: MEAN, 2: "cls", 3: "last"}
@@ -68,7 +71,9 @@ class _Config(Struct, frozen=True):
     hidden_size: int | None = None
     head_dim: int | None = None
     vocab_size: int | None = None
-    quantization_config: "_Quantized | None" = None
+    quantization_config: msgspec.Raw = _UNSAID
+    text_config: msgspec.Raw = _UNSAID
+    """Of a model that also sees or hears: what reads and writes."""
 
 
 def header(path: Path) -> gguf.Header:
@@ -132,14 +137,15 @@ def published(folder: Path, names: Sequence[str], title: str | None = None, vers
         parameters += found.parameters
         for how, bytes in found.stored.items():
             stored[how] = stored.get(how, 0) + bytes
-    config = _config(folder / CONFIG)
+    whole = _config(folder / CONFIG)
+    config = _lenient(whole.text_config, _Config) or whole
     width = config.head_dim or (config.hidden_size or 0) // (config.num_attention_heads or 1)
     heads = config.num_key_value_heads or config.num_attention_heads or 0
     return Weights(
         path=str(folder),
         size=size,
-        architecture=config.model_type,
-        quantization=_way(config.quantization_config) or max(stored, key=stored.__getitem__),
+        architecture=whole.model_type,
+        quantization=_way(whole.quantization_config) or max(stored, key=stored.__getitem__),
         parameters=parameters,
         context=config.max_position_embeddings,
         layers=config.num_hidden_layers or 0,
@@ -151,10 +157,21 @@ def published(folder: Path, names: Sequence[str], title: str | None = None, vers
     )
 
 
-def _way(said: _Quantized | None) -> str | None:
-    """How the weights are stored: `awq-int4`, or the method alone where it is not of whole bits; None for 16 bits."""
-    if said is None or not said.quant_method:
+def _lenient(raw: msgspec.Raw, kind: type[T]) -> T | None:
+    """What is said, where it is said as expected; others have words of their own."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _way(raw: msgspec.Raw) -> str | None:
+    """How the weights are stored: `awq-int4`, or the method alone where it is not of whole bits; None for 16 bits."""
+    if bytes(raw) == b"null":
+        return None
+    said = _lenient(raw, _Quantized)
+    if said is None or not said.quant_method:
+        return "quantized"
     method = "".join(char for char in said.quant_method[:40] if char.isalnum() or char in "-_")
     schemes = [group.weights for group in said.config_groups.values() if group.weights is not None]
     if any(scheme.type == "float" for scheme in schemes):

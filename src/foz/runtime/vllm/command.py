@@ -3,14 +3,17 @@ What `vllm serve` is told, in its own words: each field of a deployment becomes 
 (`deploy/plan.py`). The key goes by the environment, for a command line is there for everybody to read.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from math import ceil
+from pathlib import Path
 
 from foz.canon.deployment import Quantization
 from foz.ports.engine import Load
 
 GIB = 1 << 30
 HOST = "127.0.0.1"
+_OURS = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
 _BACKENDS = {True: "FLASH_ATTN", False: "TRITON_ATTN"}
 
 
@@ -41,10 +44,14 @@ def command(program: str, load: Load, place: tuple[str, int], options: Sequence[
     return [*said, *options]
 
 
-def environment(seen: Mapping[str, str], load: Load, key: str, host: str = HOST) -> dict[str, str]:
-    """All that it sees. It tells nobody about itself, and fetches nothing: its files are here."""
+def environment(seen: Mapping[str, str], load: Load, program: str, key: str, host: str = HOST) -> dict[str, str]:
+    """
+    All that it sees. It tells nobody about itself, and fetches nothing: its files are here. Its Python is its own, and
+    programs that came with it are found before others.
+    """
     told = {
-        **seen,
+        **{name: value for name, value in seen.items() if name not in _OURS},
+        "PATH": f"{Path(program).parent}{os.pathsep}{seen.get('PATH', os.defpath)}",
         "VLLM_API_KEY": key,
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_HOST_IP": host,

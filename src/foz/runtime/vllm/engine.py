@@ -121,7 +121,7 @@ class Vllm:
         kept = Kept(
             parent=os.getpid(),
             command=tuple(command(program, load, place, self._installed.options)),
-            environment=environment(self._seen, load, key, self._host),
+            environment=environment(self._seen, load, program, key, self._host),
         )
         try:
             process = await asyncio.create_subprocess_exec(
