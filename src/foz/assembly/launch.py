@@ -14,6 +14,7 @@ from msgspec import Struct
 
 import foz
 from foz.assembly.books import has_keys
+from foz.assembly.nodes import check_cluster
 from foz.assembly.worker import Place, Worker, run_directory
 from foz.canon.model import Placement
 from foz.config.address import Address
@@ -53,6 +54,7 @@ def serve(settings: Settings, reread: Reread, arguments: Sequence[str]) -> None:
     make_data(settings.data)
     check_exposure(settings, has_keys=has_keys(settings, SystemClock()))
     check_tls(settings)
+    check_cluster(settings)
     for warning in settings.warnings:
         log.warning("%s", warning)
     run = uuid4().hex

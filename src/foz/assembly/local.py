@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from foz.assembly.duty import tried
 from foz.assembly.engines import engines, gpus, way_to
+from foz.assembly.nodes import Nodes, advice, others
 from foz.assembly.served import Providers
 from foz.assembly.shelf import built_in, outside, shelf, sweep
 from foz.canon.deployment import HERE, TINY, Replica, Wish
@@ -39,7 +40,7 @@ from foz.ports.devices import Devices
 from foz.ports.engine import Engine
 from foz.ports.line import Line
 from foz.ports.machine import Machine
-from foz.ports.sites import OneSite, Site
+from foz.ports.sites import OneSite, Site, Sites
 from foz.ports.upstream import Upstream
 from foz.ports.watch import Watch
 from foz.ports.weights import Shelf
@@ -81,7 +82,15 @@ def means(settings: Settings, watch: Watch, clock: Clock, servers: Providers) ->
 
 def intake(settings: Settings, store: Deployments, clock: Clock, new: Callable[[], bytes], with_: Means) -> Intake:
     """What people may ask of deployments, through whichever door."""
-    known = Known(with_.devices, with_.machine, with_.engines, settings.local.node, any_node=settings.test_mode)
+    known = Known(
+        with_.devices,
+        with_.machine,
+        with_.engines,
+        settings.local.node,
+        any_node=settings.test_mode,
+        others=others(settings),
+        advice=advice(settings),
+    )
     return Intake(store, with_.shelf, clock, new, known)
 
 
@@ -114,6 +123,7 @@ class Local:
         self._ownership = Ownership(settings.data)
         self._controller: Controller | None = None
         self._means = means(settings, watch, clock, servers)
+        self._nodes: Nodes | None = None
         self.models: Sequence[Model] = ()
         self.settled = asyncio.Event()
         """Set once what comes with Foz runs, or will not: whoever tells what there is may wait for it a while."""
@@ -181,7 +191,8 @@ class Local:
             await self._clock.sleep(TAKE_SECONDS)
         await sweep(self._means.shelf)
         await tried(f"{TINY} is not run", lambda: self._begin(new))
-        self._controller = Controller(self._world(), self._policy())
+        self._nodes = Nodes(self._settings, self._here(), self._clock)
+        self._controller = Controller(World(self._store, self._nodes, self._clock), self._policy())
         await self._controller.run()
 
     async def _begin(self, new: Callable[[], bytes]) -> None:
@@ -195,11 +206,10 @@ class Local:
         wanted = settings.local.tiny and not settings.test_mode and alone(settings) and TINY in built_in()
         return wanted and missing() is None
 
-    def _world(self) -> World:
+    def _here(self) -> Sites:
         means = self._means
         here = Site(means.shelf, means.engines, means.machine, means.devices)
-        sites = OneSite(self._settings.local.node, here, any_node=self._settings.test_mode)
-        return World(self._store, sites, self._clock)
+        return OneSite(self._settings.local.node, here, any_node=self._settings.test_mode)
 
     def adopt(self, settings: Settings) -> None:
         """The settings were read anew: timeouts hold at once, threads, context and drain for what comes next."""
@@ -221,6 +231,8 @@ class Local:
         if self._controller is not None:
             controller, self._controller = self._controller, None
             await tried("engines may not have been told to stop", lambda: controller.close(drain))
+        if self._nodes is not None:
+            await self._nodes.close()
         self._ownership.close()
         await asyncio.gather(self._means.close(), *(way.upstream.close() for way in self._ways.values()))
 

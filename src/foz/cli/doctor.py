@@ -12,6 +12,7 @@ from rich.table import Table
 from foz.assembly.books import has_keys
 from foz.assembly.engines import local
 from foz.assembly.kept import examined
+from foz.assembly.nodes_found import cluster
 from foz.cli.asking import reached
 from foz.cli.settings import config_option, json_option, read_settings, today
 from foz.config.checkup import grpc, machine, place
@@ -80,6 +81,7 @@ def command(*, as_json: bool, offline: bool, config: Path | None) -> None:
     answers = [] if offline or place.trust(settings.outbound.ca_file) else reached(settings)
     findings = examine(settings, SystemClock().now(), has_keys=has_keys(settings, SystemClock()), answers=answers)
     findings += local(settings)
+    findings += cluster(settings)
     findings += [] if offline else examined(settings)
     if as_json:
         click.echo(json.encode(findings))

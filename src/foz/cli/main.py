@@ -18,6 +18,7 @@ COMMANDS = {
     "jobs": "list, follow, retry and cancel jobs, and look at dead letters",
     "keys": "make, list and revoke callers' keys",
     "models": "the models that callers can name",
+    "node": "run models on other machines: begin a cluster, join one, list its nodes",
     "serve": "run the gateway",
     "service": "run the gateway as a service of systemd",
     "tls": "make certificates for trying out TLS",

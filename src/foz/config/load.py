@@ -34,6 +34,7 @@ _PATHS = (
     ("outbound", "ca_file"),
     ("local", "models"),
     ("local", "ollama_models"),
+    ("cluster", "token"),
 )
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 

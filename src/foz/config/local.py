@@ -1,5 +1,6 @@
 """The table of models that are run on this machine."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,18 +8,54 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from foz.canon.deployment import HERE
+from foz.config.address import is_host
 from foz.config.amounts import Names, Seconds, Size, Whole, expected
 from foz.config.kinds import Origin, Section
 from foz.config.rows import Name
 from foz.deploy.fit import FEWEST_TOKENS, USUAL_CONTEXT
 
 EngineName = Literal["", "llama.cpp", "vllm"]
+HIGHEST_PORT = 65_535
+_NODE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+"""What a label of Ray's can hold."""
 
 
 def _absolute(found: Sequence[str]) -> Sequence[str]:
     if not all(one.startswith("/") and ".." not in one.split("/") for one in found):
         raise expected('absolute paths of folders, such as "/srv/models"')
     return found
+
+
+def is_place(found: str) -> bool:
+    """Whether it is a host and a port."""
+    host, mark, port = found.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    return bool(mark) and is_host(bare) and port.isdecimal() and 0 < int(port) <= HIGHEST_PORT
+
+
+def is_node(found: str) -> bool:
+    """Whether a node can be called so."""
+    return bool(_NODE.fullmatch(found))
+
+
+def _place(found: str) -> str:
+    if not is_place(found):
+        raise expected('an address with a port, such as "10.0.0.5:6399"')
+    return found
+
+
+class Cluster(Section):
+    """Other machines that models are run on (`foz node`), by Ray: the extra `foz[cluster]`."""
+
+    address: Annotated[str, AfterValidator(_place)] | None = Field(
+        default=None,
+        description="Where the cluster's first node is reached, as `foz node start` says it: host and port. This "
+        "machine must be a node of it.",
+    )
+    token: Path | None = Field(
+        default=None,
+        description="The file with the token that all nodes share. Default: `cluster.token` in the data directory.",
+    )
 
 
 class Local(Section):

@@ -18,7 +18,7 @@ from foz.config import address
 from foz.config.address import Address
 from foz.config.amounts import Names, Seconds, Size, Whole, expected
 from foz.config.kinds import Host, Origin, Proxy, Secret, Section
-from foz.config.local import Local
+from foz.config.local import Cluster, Local
 from foz.config.rows import ModelRow, Name, PriceRow, ProviderSettings
 from foz.skins.nemotron.skin import MODEL
 
@@ -396,6 +396,7 @@ class Written(Section):
     scale: Scale = Scale()
     nemotron: Nemotron = Nemotron()
     local: Local = Local()
+    cluster: Cluster = Cluster()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     breaker: Breaker = Breaker()

@@ -367,9 +367,10 @@ class Controller:
     async def _lose(self, hand: Hand) -> None:
         """Its node does not answer, or began anew: what was there is gone, or will be before it is used again."""
         why = _silent(hand.node)
+        level = logging.INFO if hand.process is None else logging.ERROR  # else nothing was there to be lost
         await self._end_process(hand)
         hand.doing, hand.lost = Doing.NOTHING, True
-        log.error("%s: %s", hand.model_id, why)
+        log.log(level, "%s: %s", hand.model_id, why)
         hand.see(stages.lost(hand.seen, why, self._world.clock.now()))
         await self._say(hand, Level.ERROR, f"{why}; it is tried again as soon as the node is back")
 
@@ -384,6 +385,8 @@ class Controller:
             await process.stop(self._policy.grace)
         if ending is not None:
             await asyncio.wait((ending,))
+            if not ending.cancelled():
+                ending.exception()  # looked at: of what is away nobody knows how it ended
 
     # -- down --------------------------------------------------------------
 

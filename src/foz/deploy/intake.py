@@ -47,8 +47,8 @@ class Known(Struct, frozen=True):
     """Whether a deployment may name whatever node (in test mode)."""
     others: Callable[[], Sequence[Node]] = tuple
     """The nodes of the cluster, as they were last seen. May block for a moment."""
-    advice: str = ""
-    """What to do where a node is not known."""
+    advice: Callable[[], str] = str
+    """What to do where a node is not known. May block for a moment."""
 
 
 class Intake:
@@ -107,10 +107,8 @@ class Intake:
         for name in wish.nodes:
             node = there.get(name)
             if node is None:
-                names = ", ".join(sorted(there))
-                raise BadRequest(
-                    f"There is no node {name[:80]!r}. Known nodes: {names}.{known.advice}", field="target_nodes"
-                )
+                names, advice = ", ".join(sorted(there)), await asyncio.to_thread(known.advice)
+                raise BadRequest(f"There is no node {name[:80]!r}. Known nodes: {names}.{advice}", field="target_nodes")
             if node.room is not None:
                 refuse(wish.options, len(node.devices))
         return len(there[known.node].devices) if known.node in wish.nodes else None

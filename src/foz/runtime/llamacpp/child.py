@@ -58,7 +58,7 @@ def _load(order: Order) -> xllamacpp.Server:
     params = xllamacpp.CommonParams()
     params.model.path = order.path
     params.model_alias = {order.name}
-    params.hostnames = ["127.0.0.1"]
+    params.hostnames = [order.host]
     params.port = 0
     params.api_keys = [order.key]
     params.cors_origins = "null"

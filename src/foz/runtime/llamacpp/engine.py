@@ -29,7 +29,7 @@ from foz.ports.clock import Clock
 from foz.ports.devices import Device
 from foz.ports.engine import LLAMA_CPP, Load
 from foz.ports.upstream import Upstream
-from foz.runtime.llamacpp.orders import GPUS, LOADING, READY, Order
+from foz.runtime.llamacpp.orders import GPUS, LOADING, LOOPBACK, READY, Order
 from foz.runtime.pulse import COMPLETIONS, Held, Pulse, nobody_knows
 from foz.runtime.saying import TAIL, lines
 from foz.wire.http import Call, Reply
@@ -79,13 +79,27 @@ def only(gpus: Sequence[int]) -> dict[str, str]:
 
 
 class LlamaCpp:
-    """Implements `ports.engine.Engine`. `environment` is all that a process sees."""
+    """
+    Implements `ports.engine.Engine`. `environment` is all that a process sees, `host` the address it listens at.
+    `thread` is the one that starts processes, and with which they end; None is the main one.
+    """
 
     name = NAME
     reads = frozenset({Form.GGUF})
     on_gpus_only = False
 
-    def __init__(self, environment: Mapping[str, str], reach: Reach, clock: Clock, held: Held = nobody_knows) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        reach: Reach,
+        clock: Clock,
+        held: Held = nobody_knows,
+        *,
+        host: str = LOOPBACK,
+        thread: threading.Thread | None = None,
+    ) -> None:
+        self._host = host
+        self._thread = thread or threading.main_thread()
         self._environment = {**environment, "GOMP_SPINCOUNT": "0"}  # spinning threads starve all others
         self._reach = reach
         self._clock = clock
@@ -107,8 +121,8 @@ class LlamaCpp:
         why = self.missing()
         if why is not None:
             raise Down(f"{NAME} cannot be used here: {why}.")
-        if threading.current_thread() is not threading.main_thread():
-            raise Bug("engines are started from the main thread: they end with the thread that started them")
+        if threading.current_thread() is not self._thread:
+            raise Bug("engines are started from one thread: they end with the thread that started them")
         key = secrets.token_urlsafe(24)
         order = Order(
             parent=os.getpid(),
@@ -122,6 +136,7 @@ class LlamaCpp:
             layers_on_gpu=load.layers_on_gpu,
             split=load.split,
             pooling=load.weights.pooling,
+            host=self._host,
         )
         try:
             process = await asyncio.create_subprocess_exec(
@@ -205,7 +220,8 @@ class LlamaProcess:
             if word == LOADING:
                 self._loading = True
             elif word == READY and port.isdecimal():
-                self.url = f"http://127.0.0.1:{port}"
+                host = self._order.host
+                self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
                 self._listens.set()
 
     async def _hear_errors(self) -> None:

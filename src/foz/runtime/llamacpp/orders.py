@@ -13,6 +13,7 @@ from msgspec import Struct
 from foz.wire.http import Reply
 
 LOADING, READY = "loading", "ready"
+LOOPBACK = "127.0.0.1"
 GPUS = "gpus"
 """As an argument: how many GPUs its build finds, and nothing else."""
 
@@ -35,6 +36,8 @@ class Order(Struct, frozen=True):
     """How the weights are shared among GPUs, where there are several."""
     pooling: str = ""
     """How vectors are made, where that is its work: `mean`, `cls` or `last`."""
+    host: str = LOOPBACK
+    """Where it listens."""
 
 
 FAILED, WRONG = 500, 400

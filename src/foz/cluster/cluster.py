@@ -1,0 +1,148 @@
+"""
+The nodes of a cluster: who is there, and how each one is, heard by beats.
+
+A node that Ray has given up is away at once. One that does not answer is away after two beats that failed, or after
+some seconds of silence, whichever is first; where it is our own line that is cut nothing is concluded for a while: the
+nodes may be well, and go on for some time without us.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Raw
+
+import foz
+from foz.canon.fault import Down
+from foz.cluster.far import FarNode
+from foz.cluster.line import Line
+from foz.cluster.words import BEAT, END, LEASE, Member, Pulse
+from foz.ports.clock import Clock
+from foz.ports.sites import Node, Site
+
+log = logging.getLogger("foz.cluster")
+
+BEAT_SECONDS = 0.5
+SILENCE = 4.0
+"""Seconds without an answer after which a node is taken for dead."""
+MISSES = 2
+LAST_SECONDS = 3.0
+PATIENCE = LEASE * 0.6
+"""The same, where it is our own line that is cut."""
+
+
+class Cluster:
+    """Implements `ports.sites.Sites`. `changed` is called when the nodes are others or stand otherwise."""
+
+    def __init__(self, line: Callable[[Callable[[Sequence[Member] | None], None]], Line], clock: Clock,
+                 changed: Callable[[], None]) -> None:  # fmt: skip
+        self._line = line(self._told)
+        self._clock = clock
+        self._changed = changed
+        self._nodes: dict[str, FarNode] = {}
+        self._beating: dict[str, asyncio.Task[None]] = {}
+        self.trouble: str | None = "it was not reached yet"
+        """Why nobody knows who is in the cluster."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            await self._line.run()
+        finally:
+            for task in self._beating.values():
+                task.cancel()
+
+    async def close(self) -> None:
+        """The keepers are not needed any more; those that do not hear it end their engines by themselves."""
+        for task in self._beating.values():
+            task.cancel()
+        there = [name for name, far in self._nodes.items() if not far.away]
+        ends = [asyncio.ensure_future(self._post(name, END, b"null")) for name in there]
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=LAST_SECONDS)
+            for end in late:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+
+    def site(self, node: str) -> Site | None:
+        """As it can be asked now."""
+        far = self._nodes.get(node)
+        return None if far is None else far.site()
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All that were ever seen."""
+        return tuple(_node(far) for _, far in sorted(self._nodes.items()))
+
+    # -- who is there ------------------------------------------------------
+
+    def _told(self, members: Sequence[Member] | None) -> None:
+        if members is None:
+            self.trouble = self._line.trouble
+            self._changed()
+            return
+        self.trouble = None
+        there = {member.name: member for member in members}
+        for name, far in self._nodes.items():
+            if name not in there:
+                self._goes(far, "Ray has given it up")
+                task = self._beating.pop(name, None)
+                if task is not None:
+                    task.cancel()
+        for name, member in there.items():
+            far = self._nodes.setdefault(name, FarNode(name, self._post))
+            far.address = member.address
+            if name not in self._beating:
+                self._beating[name] = asyncio.ensure_future(self._beat(far))
+        self._changed()
+
+    async def _post(self, node: str, method: str, body: bytes) -> Raw:
+        return await self._line.ask(node, method, body)
+
+    # -- how it is ---------------------------------------------------------
+
+    async def _beat(self, far: FarNode) -> None:
+        misses = 0
+        heard = self._clock.monotonic()
+        while True:
+            told, expected = far.beat()
+            try:
+                async with asyncio.timeout(SILENCE):
+                    said = await self._post(far.name, BEAT, told)
+            except (Down, TimeoutError) as error:
+                if self._line.up:
+                    misses += MISSES if isinstance(error, TimeoutError) else 1
+                if misses >= MISSES or self._clock.monotonic() - heard > PATIENCE:
+                    self._goes(far, str(error) or f"it was silent for {SILENCE:g} seconds")
+            else:
+                misses, heard = 0, self._clock.monotonic()
+                self._heard(far, msgspec.json.decode(said, type=Pulse), expected)
+            await self._clock.sleep(BEAT_SECONDS)
+
+    def _heard(self, far: FarNode, pulse: Pulse, expected: frozenset[str]) -> None:
+        if pulse.version != foz.__version__:
+            self._goes(far, f"it runs Foz {pulse.version}, and this is {foz.__version__}")
+            far.pulse = pulse
+            return
+        came = far.away
+        far.hear(pulse, expected)
+        if came:
+            log.info("the node '%s' answers", far.name)
+            self._changed()
+
+    def _goes(self, far: FarNode, why: str) -> None:
+        if far.away:
+            return
+        log.warning("the node '%s' does not answer: %s", far.name, why)
+        far.go()
+        self._changed()
+
+
+def _node(far: FarNode) -> Node:
+    pulse = far.pulse
+    trouble = "it does not answer" if far.away else None
+    if pulse is None:
+        return Node(far.name, None, trouble=trouble or "it has not answered yet")
+    if pulse.version != foz.__version__:
+        trouble = f"it runs Foz {pulse.version}, and this is {foz.__version__}: install the same on both"
+    return Node(far.name, pulse.room, pulse.devices, trouble)

@@ -1,0 +1,38 @@
+"""
+Ray's own program, `ray start`, as `foz node` runs it: it ends with whoever started it, and, with `--here` before all
+else, joins a cluster that nobody but this machine reaches, which is for trying out and for tests. (Ray takes a cluster
+on 127.0.0.1 to be of one node, and any other to be reached from elsewhere.)
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any
+
+from ray._private import services
+from ray.scripts import scripts
+
+from foz.cluster.starting import HERE, ONLY_HERE
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _loopback(_: str | None = None) -> str:
+    return "127.0.0.1"
+
+
+def main() -> None:
+    """As `ray` with these arguments."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.argv[1:2] == [HERE]:
+        del sys.argv[1]
+        os.environ[ONLY_HERE] = "0"  # noqa: TID251 - for what it starts; for itself it has been looked at already
+        services.get_node_ip_address = _loopback
+    program: Any = scripts.main
+    sys.exit(program())
+
+
+if __name__ == "__main__":
+    main()
