@@ -26,6 +26,7 @@ from foz.canon.event import (
     VendorSaid,
 )
 from foz.canon.fault import BadRequest, Fault, Garbled, Limited
+from foz.canon.model import Capability
 from foz.canon.request import Ask, CompleteRequest, Operation, Sampling
 from foz.canon.response import fold
 from foz.canon.usage import Usage
@@ -239,6 +240,58 @@ def test_a_bad_body_is_refused_naming_its_field(body: bytes, field: str | None, 
         told.append((caught.value.field, caught.value.vendor_code))
 
     assert told == [(field, code)] * 2
+
+
+# Logprobs as chat has them.
+
+LIKELY = Ask(Operation.COMPLETE, "up", stream=True, needs=frozenset({Capability.LOGPROBS}))
+
+
+def chunk(text: str, index: int, *tokens: str) -> bytes:
+    """A chunk as llama.cpp writes it; no logprobs without tokens."""
+    likely = [{"id": 1, "token": one, "bytes": [1], "logprob": -0.5, "top_logprobs": []} for one in tokens]
+    choice = {"text": text, "index": index, "logprobs": {"content": likely} if tokens else None, "finish_reason": None}
+    return b"data: %b\n\n" % msgspec.json.encode({"choices": [choice], "model": "up", "id": "x", "timings": {"n": 1}})
+
+
+SAID = [chunk("", 0, ""), chunk("He", 0, "H", "e"), chunk("Ho", 1, "Ho"), chunk("y", 0), chunk("!", 0, "!")]
+END = chunk("", 0).replace(b'"finish_reason":null', b'"finish_reason":"stop"')
+
+
+def lists(passed: bytes) -> list[dict[str, Any]]:
+    """The choices of a stream."""
+    frames = [frame.removeprefix(b"data: ") for frame in passed.split(b"\n\n") if frame and frame != b"data: [DONE]"]
+    return [choice for frame in frames for choice in msgspec.json.decode(frame)["choices"]]
+
+
+def test_logprobs_of_chat_are_relayed_as_lists() -> None:
+    """However a stream is cut, each chunk's tokens come as four lists, with offsets in their choice; all else passes."""
+    stream = b"".join((*SAID, END, END.replace(b'"index":0', b'"index":1')))
+    whole = relay(LIKELY, stream, DONE).bytes
+    told = [choice["logprobs"] for choice in lists(whole)]
+    assert told[:5] == [
+        {"tokens": [""], "token_logprobs": [-0.5], "top_logprobs": [{}], "text_offset": [0]},
+        {"tokens": ["H", "e"], "token_logprobs": [-0.5, -0.5], "top_logprobs": [{}, {}], "text_offset": [0, 1]},
+        {"tokens": ["Ho"], "token_logprobs": [-0.5], "top_logprobs": [{}], "text_offset": [0]},
+        None,
+        {"tokens": ["!"], "token_logprobs": [-0.5], "top_logprobs": [{}], "text_offset": [3]},
+    ]
+    assert whole.count(b'"timings":{"n":1}') == len(SAID) + 2
+    for one, other in splits(stream + DONE):
+        assert relay(LIKELY, one, other).bytes == whole
+
+
+def test_logprobs_of_chat_in_a_whole_answer_are_relayed_as_lists() -> None:
+    """A whole body's tokens come as four lists; what has lists already, or no tokens, passes byte for byte."""
+    reply = Reply(200, (), read("llama_cpp_logprobs", "response.json"))
+    (choice,) = msgspec.json.decode(RELAY.whole(reply, LIKELY)[0])["choices"]
+    assert choice["logprobs"] == {
+        "tokens": [" b"], "token_logprobs": [-0.25], "top_logprobs": [{" b": -0.25}], "text_offset": [0],
+    }  # fmt: skip
+    for name in ("echo_with_logprobs", "plain"):
+        body = read(name, "response.json")
+        model = msgspec.json.decode(body)["model"]
+        assert RELAY.whole(Reply(200, (), body), msgspec.structs.replace(LIKELY, model=model))[0] is body
 
 
 # Whole answers.

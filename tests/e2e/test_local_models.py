@@ -146,6 +146,19 @@ def test_every_face_reaches_it(gateway: Served, path: str, body: dict[str, Any])
     assert said
 
 
+def test_it_tells_how_likely_its_words_were(gateway: Served) -> None:
+    """Legacy completions of a deployed model tell logprobs in OpenAI's four lists, not as chat does."""
+    body = {"model": "small", "prompt": "hi", "max_tokens": 3, "logprobs": 2}
+    (choice,) = _call(gateway, "POST", "/v1/completions", body)[1]["choices"]
+    likely = choice["logprobs"]
+    assert likely.keys() == {"tokens", "token_logprobs", "top_logprobs", "text_offset"}
+    assert {len(each) for each in likely.values()} == {3}
+    assert all(logprob <= 0 for logprob in likely["token_logprobs"])
+    streamed = _call(gateway, "POST", "/v1/completions", {**body, "stream": True})[1]
+    assert streamed.count(b'"text_offset":[') == 3
+    assert b'"content":[' not in streamed
+
+
 def test_its_name_is_shown(gateway: Served) -> None:
     """A deployed model is in the lists of models, as ours, with what it runs on, and under `local/` too."""
     assert "small" in [one["id"] for one in _call(gateway, "GET", "/v1/models")[1]["data"]]

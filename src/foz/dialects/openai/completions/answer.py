@@ -106,7 +106,8 @@ def counted(tokens: Iterable[TokenLogprob], behind: int) -> tuple[TokenLogprob, 
     return tuple(placed)
 
 
-def _tokens(logprobs: Logprobs | None, behind: int) -> tuple[TokenLogprob, ...]:
+def likely(logprobs: Logprobs | None, behind: int) -> tuple[TokenLogprob, ...]:
+    """How likely the tokens of a choice were, in whichever form that is told."""
     if logprobs is None:
         return ()
     said = _from_lists(logprobs) if logprobs.content is None else _from_chat(logprobs.content)
@@ -179,7 +180,7 @@ class Reader:
         text = choice.text or ""
         behind = self._said.get(index, 0)
         self._said[index] = behind + len(text)
-        tokens = _tokens(choice.logprobs, behind)
+        tokens = likely(choice.logprobs, behind)
         if text or tokens:
             events.append(TextGrew(text, index, tokens))
         extra = {name: raw for name, raw in fields.items() if name not in _SAID and bytes(raw) != NULL}
