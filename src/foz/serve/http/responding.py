@@ -124,10 +124,12 @@ class Responding:
 
     async def _referred(self, whose: Whose, asked: Body) -> tuple[tuple[int, Raw], ...]:
         """The items that the input only refers to. Raises NotFound."""
+        if not isinstance(asked.input, list):
+            return ()
         responses: dict[str, Mapping[str, Raw]] = {}
         found: list[tuple[int, Raw]] = []
         room = LONGEST_REFERRED
-        for place, raw in enumerate(as_items(asked.input)):
+        for place, raw in enumerate(asked.input):
             id = reference_of(raw, f"input[{place}]")
             if id is None:
                 continue
