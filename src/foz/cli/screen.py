@@ -14,6 +14,7 @@ from foz.canon.event import ChoiceFinished, Event, Measured, ReasoningGrew, Refu
 from foz.canon.usage import Usage
 from foz.cli.words import spoken
 
+AT_ONCE = 0.05
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 
 
@@ -92,6 +93,8 @@ class Screen:
         if self._first is not None:
             told.append(f"first after {self._first - self._began:.2f} s")
         spent = self._last - (self._began if self._first is None else self._first)
-        if usage is not None and usage.output and usage.output > 1 and spent > 0:
-            told.append(f"{(usage.output - 1) / spent:,.1f} tokens/s")
+        if spent < AT_ONCE:  # it came in one piece: how long that took is how long it took to begin
+            spent = self._last - self._began
+        if usage is not None and usage.output and spent > 0:
+            told.append(f"{usage.output / spent:,.1f} tokens/s")
         return "; ".join(told)

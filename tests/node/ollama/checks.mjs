@@ -138,7 +138,8 @@ export async function checkFaults(site) {
   const asked = { model: site.model, messages: HELLO };
   assert.equal((await refused(() => site.client({}, 'sk-nobodys').list()))[0], 401);
   assert.equal((await refused(() => client.chat({ ...asked, think: 'much' })))[0], 400);
-  assert.match((await refused(() => client.pull({ model: site.model })))[1], /Foz does not pull/);
+  assert.match((await refused(() => client.push({ model: site.model })))[1], /Foz pushes no models/);
+  assert.equal((await client.pull({ model: site.model })).status, 'success');
   for (const [status, told] of [[400, 400], [401, 502], [404, 404], [429, 429], [500, 502]]) {
     assert.equal((await refused(() => site.client({ status }).chat(asked)))[0], told);
     assert.equal((await refused(() => site.client({ status }).chat({ ...asked, stream: true })))[0], told);
