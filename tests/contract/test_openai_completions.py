@@ -265,7 +265,7 @@ def lists(passed: bytes) -> list[dict[str, Any]]:
 
 
 def test_logprobs_of_chat_are_relayed_as_lists() -> None:
-    """However a stream is cut, each chunk's tokens come as four lists, with offsets in their choice; all else passes."""
+    """However a stream is cut, each chunk's tokens come as four lists with offsets in their choice; all else passes."""
     stream = b"".join((*SAID, END, END.replace(b'"index":0', b'"index":1')))
     whole = relay(LIKELY, stream, DONE).bytes
     told = [choice["logprobs"] for choice in lists(whole)]
