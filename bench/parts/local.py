@@ -282,6 +282,7 @@ def _told(turns: Turns, notes: tuple[str, ...]) -> Part:
     for name in ("direct", "foz"):
         one, many = ([turn.rate for turn in turns[name, callers]] for callers in (1, SLOTS))
         series.append(ratio(f"{name}: tokens per second, {SLOTS} callers / 1", many, one))
+    bars.append(Bar(series[-1].name, "x", series[-1].middle, ">=", 1.0))
     added = [b.first - a.first for a, b in zip(turns["direct", 1], turns["foz", 1], strict=True)]
     series.append(Series("foz: added to the first token, 1 caller", "ms", tuple(each * 1000 for each in added)))
     own = "foz: processor time of the gateway per token"

@@ -19,6 +19,8 @@ DISK = 116 * 1024 * 1024
 """As large as the disk of the folder of models is made: the model of 108 MB has room on it, and little else."""
 LIMIT = 20_000_000
 BEGUN = 10_000_000
+MIDDLING = gguf.Shape(layers=2, width=768, hidden=2048, heads=12, kv_heads=4)
+"""26 MB of sixteen bits; what is made of them is larger than the limit."""
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,8 @@ def _unshares() -> tuple[str, ...]:
     return ()
 
 
-ROOMS: list[Room] = [FileLimit(), *([SmallDisk()] if _unshares() else [])]
+ROOM: Room = SmallDisk() if _unshares() else FileLimit()
+"""A real disk where a program may have one of its own."""
 
 
 def _kept(gateway: Served) -> list[str]:
@@ -131,17 +134,16 @@ def _over(gateway: Served, url: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda room: type(room).__name__)
-def test_a_disk_that_fills_up(hub: Upstream, tmp_path: Path, room: Room) -> None:
+def test_a_disk_that_fills_up(hub: Upstream, tmp_path: Path) -> None:
     """A download that fills the disk fails and says so, leaves nothing, and is had as soon as there is room."""
     models = tmp_path / "data" / "models"
     models.mkdir(parents=True)
     (tmp_path / "data").chmod(0o700)
     config = f'[local]\nollama_registry = "{hub.url}"\nkeep_free = 1\n'
-    with start_gateway(tmp_path, config=config, by=room.before(models)) as gateway:
+    with start_gateway(tmp_path, config=config, by=ROOM.before(models)) as gateway:
         told = data(gateway, "POST", "/models/local/deploy", LARGE)
         gateway.wait_for(lambda: _coming(gateway) > BEGUN, "the download", 60)
-        room.take(gateway, LIMIT)
+        ROOM.take(gateway, LIMIT)
         one = _over(gateway, told["progress_url"])
         assert (one["status"], one["current_stage"]) == ("failed", "downloading_weights")
         assert "the disk is full" in one["error"]
@@ -149,17 +151,38 @@ def test_a_disk_that_fills_up(hub: Upstream, tmp_path: Path, room: Room) -> None
         assert [name for name in _kept(gateway) if name != "another"] == []
         assert engines(gateway) == []
         assert call(gateway, "GET", "/v1/models")[0] == 200
-        room.give(gateway)
+        ROOM.give(gateway)
         data(gateway, "POST", f"{told['progress_url']}/retry")
         one = _over(gateway, told["progress_url"])
         assert one["status"] == "completed", one
         assert chat(gateway, "large", 2) == 2
         unloaded(gateway, "large")
         assert _kept(gateway) == []
-        room.take(gateway, LIMIT)
+        ROOM.take(gateway, LIMIT)
         one, _ = deployed(gateway, LARGE)
-        assert (one["status"], room.full in one["error"]) == ("failed", True), one
+        assert (one["status"], ROOM.full in one["error"]) == ("failed", True), one
         assert [name for name in _kept(gateway) if name != "another"] == []
+
+
+def test_no_room_for_what_is_made(tmp_path: Path) -> None:
+    """Where the disk fills up while eight bits are made of sixteen, that stage fails and leaves nothing half made."""
+    models = tmp_path / "data" / "models"
+    models.mkdir(parents=True)
+    (tmp_path / "data").chmod(0o700)
+    gguf.write(models / "sixteen.gguf", MIDDLING, weights="f16")
+    wish = {"model_type": "m", "source": "sixteen.gguf", "quantization": "int8"}
+    room = FileLimit()
+    with start_gateway(tmp_path) as gateway:
+        room.take(gateway, LIMIT // 2)
+        one, _ = deployed(gateway, wish)
+        assert (one["status"], one["current_stage"]) == ("failed", "model_initialization"), one
+        assert "the disk is full" in one["error"]
+        assert kept(gateway) == ["sixteen.gguf"]
+        room.give(gateway)
+        again, _ = deployed(gateway, wish)
+        assert again["status"] == "completed", again
+        unloaded(gateway, "m")
+        assert kept(gateway) == ["sixteen.gguf"]
 
 
 def test_too_little_memory(tmp_path: Path) -> None:

@@ -135,34 +135,6 @@ def test_a_cancelled_download_is_purged_with_its_parts(tmp_path: Path, goods: Pa
         assert _kept(gateway.folder) == []
 
 
-def test_a_gateway_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path, goods: Path) -> None:
-    """Killed with SIGKILL while it fetches 108 MB, the gateway goes on by itself: only the rest is asked for."""
-    with _place(tmp_path, goods, "0.003") as (hub, config):
-        part = tmp_path / "foz/data/models"
-
-        def half() -> bool:
-            return any(one.stat().st_size > 30_000_000 for one in part.rglob("*.partial"))
-
-        first = start_gateway(tmp_path / "foz", config=config)
-        try:
-            _data(first, "POST", "/models/local/deploy", LARGE)
-            first.wait_for(half, "thirty megabytes", 60)
-        finally:
-            first.kill()
-        had = sum(one.stat().st_size for one in part.rglob("*.partial"))
-        with start_gateway(tmp_path / "foz", config=config) as second:
-
-            def serves() -> bool:
-                body = {"model": "large", "messages": MESSAGES, "max_tokens": 2}
-                return _call(second, "POST", "/v1/chat/completions", body)[0] == 200
-
-            second.wait_for(serves, "the model to answer", 60)
-            (whole, rest) = _asked(hub, "/cdn/")
-            assert "range" not in whole["headers"]
-            assert rest["headers"]["range"] == f"bytes={had}-"
-            assert _kept(second.folder) == ["Large-Q8_0.gguf"]
-
-
 FAILED: dict[str, tuple[dict[str, str], list[Mischief], str]] = {
     "a wrong checksum": (LARGE, [Mischief("flip", at=50_000_000)], "another checksum"),
     "hostile": ({"model_type": "m", "source": "hf:someone/Evil-GGUF"}, [], "promises 18446744073709551615 tensors"),
