@@ -108,12 +108,12 @@ def _told(data: bytes, model: str) -> tuple[bytes, Tally] | None:
     said = pb.ChatCompletionResponse(
         id=answer.id, object="chat.completion", created=int(answer.created), model=model, choices=choices
     )
-    told = None if answer.usage == NULL else usage.hear(answer.usage)
+    told = None if bytes(answer.usage) == NULL else usage.hear(answer.usage)
     if told is not None:
         tally.usage = told[0]
         counts(said.usage, *told)
     bag = _BAG(data)
     for name in bag.keys() - _OWN:
-        if bag[name] != NULL:
+        if bytes(bag[name]) != NULL:
             said.extra[name] = bytes(bag[name]).decode()
     return said.SerializeToString(), tally
