@@ -56,6 +56,8 @@ def form_of(source: str) -> Form | None:
 
 def form_in(found: Found) -> Form | None:
     """As what a model is there, as the names of its files say."""
+    if found.source.startswith(SERVED):
+        return None
     names = [file.name for file in found.files]
     if any(name.endswith(".safetensors") for name in names):
         return Form.SAFETENSORS

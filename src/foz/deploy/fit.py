@@ -20,6 +20,8 @@ from foz.ports.machine import Room
 
 MIB = 1024 * 1024
 PROGRAM = 64 * MIB
+DRIVER = 512 * MIB
+"""Of each GPU that a program uses: what its driver and its libraries keep there."""
 BATCH = 512
 """Tokens of a prompt that are worked at together."""
 ALL_LAYERS = 999
@@ -108,7 +110,8 @@ def load(wish: Wish, weights: Weights, room: Room, devices: Sequence[Device], ma
         split=tuple(room / (sum(split) or 1) for room in split) if len(split) > 1 else (),
     )
     if plan.layers_on_gpu < ALL_LAYERS:
-        _judge(needs, room.free, f"{size(room.free)} of this machine's {size(room.total)} are free", plan)
+        rest = max(weights.layers - plan.layers_on_gpu, 1) / max(weights.layers, 1)
+        _judge(needs, rest, room, plan)
     return plan
 
 
@@ -131,9 +134,9 @@ def _texts(weights: Weights, context: int, flash: bool | None) -> int:
 def _split(needs: Sum, devices: Sequence[Device]) -> list[int]:
     """The room for weights on each GPU; the first of several has the context and all work, too."""
     if len(devices) < 2:  # noqa: PLR2004 - nothing is shared by one
-        return [device.free for device in devices]
-    first, *rest = devices
-    return [max(first.free - needs.cache - needs.work, 0), *(max(device.free - needs.work, 0) for device in rest)]
+        return [max(device.free - DRIVER, 0) for device in devices]
+    works = [DRIVER + needs.work + (needs.cache if device is devices[0] else 0) for device in devices]
+    return [max(device.free - work, 0) for device, work in zip(devices, works, strict=True)]
 
 
 def _layers(needs: Sum, weights: Weights, rooms: Sequence[int], *, offload: bool) -> int:
@@ -148,17 +151,20 @@ def _layers(needs: Sum, weights: Weights, rooms: Sequence[int], *, offload: bool
         where = "a GPU" if len(rooms) == 1 else f"{len(rooms)} GPUs"
         raise NoCapacity(
             f"The model does not fit onto {where}: {told(needs)}, and {size(free)} are free"
-            f"{'' if len(rooms) == 1 else ' for the weights'}. "
+            f"{'' if len(rooms) == 1 else ' for the weights'}, {size(DRIVER)} of each left to its driver. "
             "Say cpu_offload: true to keep a part of it in main memory, or take a smaller one."
         )
     return weights.layers * free // wants
 
 
-def _judge(needs: Sum, free: int, has: str, plan: Load) -> None:
-    if needs.total > free:
+def _judge(needs: Sum, share: float, room: Room, plan: Load) -> None:
+    """Whether the share that no GPU has fits into main memory."""
+    if needs.total * share > room.free:
+        part = f", of which {size(int(needs.total * share))} stay there" if plan.layers_on_gpu else ""
         raise NoCapacity(
-            f"The model does not fit into memory: {told(needs)} "
-            f"({plan.slots} x {plan.context} tokens of context), and {has}. "
+            f"The model does not fit into memory: {told(needs)}{part} "
+            f"({plan.slots} x {plan.context} tokens of context), and {size(room.free)} of this machine's "
+            f"{size(room.total)} are free. "
             "Take a smaller or more quantized one, a smaller max_batch_size or less context, or unload another model."
         )
 

@@ -22,7 +22,7 @@ from foz.canon.deployment import (
 from foz.canon.fault import BadRequest, NoCapacity, Unsupported
 from foz.deploy import stages
 from foz.deploy.decide import Doing, Facts, Step, decide
-from foz.deploy.fit import ALL_LAYERS, Manner, load, refuse, takes
+from foz.deploy.fit import ALL_LAYERS, DRIVER, Manner, load, refuse, takes
 from foz.deploy.intake import RESERVED, named
 from foz.ports.devices import Device
 from foz.ports.machine import Room
@@ -134,7 +134,7 @@ def test_a_gpu_has_all_layers_or_a_share() -> None:
     """On a GPU with room all layers go there; without, a share where that is wanted, else it is refused."""
     gpu = Device("A GPU", 24 * GIB, 20 * GIB)
     assert load(WISH, WEIGHTS, ROOM, (gpu,), Manner()).layers_on_gpu == ALL_LAYERS
-    full = structs.replace(gpu, free=200 * MIB)
+    full = structs.replace(gpu, free=DRIVER + 200 * MIB)
     with pytest.raises(NoCapacity, match="onto a GPU"):
         load(WISH, WEIGHTS, ROOM, (full,), Manner())
     shared = structs.replace(WISH, options=Options(cpu_offload=True))

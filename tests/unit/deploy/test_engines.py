@@ -8,7 +8,7 @@ from msgspec import structs
 from foz.canon.deployment import Form, Options, Quantization, Weights, Wish
 from foz.canon.fault import BadRequest, NoCapacity, Unsupported
 from foz.deploy.engines import Candidate, check, choose, form_in, form_of, why_not
-from foz.deploy.fit import ALL_LAYERS, Manner, load, takes
+from foz.deploy.fit import ALL_LAYERS, DRIVER, Manner, load, takes
 from foz.deploy.plan import VLLM_WORK, needs, plan
 from foz.deploy.replicas import hardware
 from foz.ports.devices import Device
@@ -87,7 +87,7 @@ def test_files_say_their_form() -> None:
     tensors = (File("config.json"), File("model.safetensors"))
     assert form_in(Found("hf:o/r", tensors)) is Form.SAFETENSORS
     assert form_in(Found("hf:o/r", (File("a-Q8_0.gguf"),))) is Form.GGUF
-    assert form_in(Found("hf:o/r", ())) is None
+    assert form_in(Found("hf:o/r", ())) is form_in(Found("provider:box/a.gguf", (File("a.gguf"),))) is None
 
 
 # llama.cpp among GPUs
@@ -101,7 +101,8 @@ def test_a_model_is_shared_among_gpus_by_what_they_have_free() -> None:
     assert len(plan.split) == 2
     assert sum(plan.split) == pytest.approx(1)
     cache = takes(GGUF, plan.slots, plan.context).cache
-    assert plan.split[0] / plan.split[1] == pytest.approx((12 * GIB - cache) / (8 * GIB), rel=0.05)
+    room = [12 * GIB - cache - DRIVER, 8 * GIB - DRIVER]
+    assert plan.split[0] / plan.split[1] == pytest.approx(room[0] / room[1], rel=0.05)
 
 
 def test_one_gpu_is_the_roomiest_and_shares_nothing() -> None:
@@ -117,6 +118,15 @@ def test_what_does_not_fit_onto_its_gpus_is_refused_with_the_sum() -> None:
         load(wish, GGUF, ROOM, _gpus(4, 5), Manner())
     shared = load(_wish(tensor_parallel_size=2, cpu_offload=True), GGUF, ROOM, _gpus(4, 5), Manner())
     assert 0 < shared.layers_on_gpu < GGUF.layers
+
+
+def test_only_what_no_gpu_has_must_fit_into_memory() -> None:
+    """With cpu_offload main memory is judged by the layers that stay there, and a refusal says how much that is."""
+    wish = _wish(cpu_offload=True)
+    little = structs.replace(ROOM, free=6 * GIB)
+    assert load(wish, GGUF, little, _gpus(6), Manner()).layers_on_gpu > GGUF.layers // 3
+    with pytest.raises(NoCapacity, match=r"into memory: .* of which \d\.?\d*GB stay there"):
+        load(wish, GGUF, structs.replace(ROOM, free=2 * GIB), _gpus(6), Manner())
 
 
 # vLLM
