@@ -1,11 +1,16 @@
 """
 A bare `grpc.aio` server: the same methods and the same messages as Foz's, and nothing else. It answers with bytes that
 were made before. Started as `python -m bench.echo PORT EVENTS`.
+
+`python -m bench.echo PORT EVENTS UPSTREAM` asks the upstream on that port once for each whole call, with httpx, before
+it gives the same bytes: the least that any gateway does for a call, as most would write it.
 """
 
 import sys
+from collections.abc import Awaitable, Callable
 
 import grpc
+import httpx2
 import uvloop
 from grpc import aio
 from typing_extensions import override
@@ -41,11 +46,13 @@ def piece() -> bytes:
 class Echo(grpc.GenericRpcHandler):
     """Both methods."""
 
-    def __init__(self, events: int) -> None:
+    def __init__(self, events: int, ask: Callable[[], Awaitable[object]] | None = None) -> None:
         answer, one = whole(), piece()
 
         async def once(message: bytes, context: object) -> bytes:
             del message, context
+            if ask is not None:
+                await ask()
             return answer
 
         async def many(message: bytes, context: "aio.ServicerContext[bytes, bytes]") -> None:
@@ -63,13 +70,22 @@ class Echo(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method)
 
 
-async def main(port: int, events: int) -> None:
+async def main(port: int, events: int, upstream: int | None = None) -> None:
     """Serves until it is killed."""
-    server = aio.server(handlers=(Echo(events),), options=[("grpc.max_concurrent_streams", 1000)])
-    server.add_insecure_port(f"127.0.0.1:{port}")
-    await server.start()
-    await server.wait_for_termination()
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        body = bodies.request(bodies.UPSTREAM, stream=False)
+        headers = {"content-type": "application/json", "authorization": "Bearer sk-upstream"}
+
+        async def ask() -> None:
+            told = await client.post(f"http://127.0.0.1:{upstream}{bodies.PATH}", content=body, headers=headers)
+            told.raise_for_status()
+
+        handlers = (Echo(events, None if upstream is None else ask),)
+        server = aio.server(handlers=handlers, options=[("grpc.max_concurrent_streams", 1000)])
+        server.add_insecure_port(f"127.0.0.1:{port}")
+        await server.start()
+        await server.wait_for_termination()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    uvloop.run(main(*map(int, sys.argv[1:])))

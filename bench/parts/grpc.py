@@ -4,6 +4,9 @@ gRPC on one core: Foz's ModelService beside a bare `grpc.aio` echo of the same m
 `h2load` calls both; what counts is calls (or a stream's messages) for each second of processor time that all processes
 of a contestant took, so that it does not matter whether load and mock left the core anything to do. The ledger is
 counted: an answer without its complete entry would be a rate of something else.
+
+The echo asks nobody. So beside it stands the same server with one call of the upstream by httpx in it: what a gateway
+without keys, ledger, limits and translation would cost, as it is usually written. It is no bar, only told.
 """
 
 import re
@@ -100,18 +103,23 @@ def _ask(one: Contestant, method: str, model: str) -> int:
     return len(ended.answers)
 
 
-def _contestants(lab: Lab) -> tuple[Contestant, Contestant, Endpoint]:
-    """The echo, Foz's gRPC, and its HTTP door."""
-    port, echo_port = free_port(), free_port()
+def _contestants(lab: Lab) -> tuple[list[Contestant], Contestant, Endpoint]:
+    """The echoes, bare and with a call of the upstream; Foz's gRPC, and its HTTP door."""
+    port = free_port()
     endpoint = lab.foz(grpc_port=port)
     foz = endpoint.program
     assert foz is not None
     wait_until(lambda: "gRPC: " in foz.tail(), "Foz to listen for gRPC", 30.0)
-    env = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    command = [sys.executable, "-m", "bench.echo", str(echo_port), str(EVENTS)]
-    echo = Contestant("echo", lab.start("echo", command, lab.cores.gateway, env), echo_port)
+    echoes = [_echo(lab, "echo"), _echo(lab, "asking", lab.whole)]
+    return echoes, Contestant("foz", foz, port, endpoint.key), endpoint
+
+
+def _echo(lab: Lab, name: str, *upstream: int) -> Contestant:
+    env, port = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}, free_port()
+    command = [sys.executable, "-m", "bench.echo", *map(str, (port, EVENTS, *upstream))]
+    echo = Contestant(name, lab.start(name, command, lab.cores.gateway, env), port)
     wait_until(lambda: _listens(echo), "the echo to listen", 30.0)
-    return echo, Contestant("foz", foz, port, endpoint.key), endpoint
+    return echo
 
 
 def _listens(echo: Contestant) -> bool:
@@ -126,21 +134,24 @@ def measure(plan: Plan) -> Part:
     placed = cores()
     assert placed is not None
     with Lab(placed, [PACED]) as lab:
-        echo, foz, http = _contestants(lab)
+        (echo, asking), foz, http = _contestants(lab)
         messages = {one.name: _ask(one, STREAM, bodies.RENAMED + PACED) for one in (echo, foz)}
         before, answered = _entries(foz.program), 0
-        unary: dict[str, list[float]] = {"echo": [], "foz": [], "http": []}
+        unary: dict[str, list[float]] = {"echo": [], "asking": [], "foz": [], "http": []}
         streamed: dict[str, list[float]] = {"echo": [], "foz": []}
         calls, streams = round(plan.seconds * 1500), max(64, round(plan.seconds * 25))
         for number in range(plan.rounds):
-            for one in (echo, foz):
+            for one in (echo, asking, foz):
                 whole = _load(one, WHOLE, bodies.RENAMED + bodies.UPSTREAM, placed, lab.folder, calls)
-                pieces = _load(one, STREAM, bodies.RENAMED + PACED, placed, lab.folder, streams)
                 unary[one.name].append(whole.each)
-                streamed[one.name].append(pieces.each * messages[one.name])
-                answered += (whole.calls + pieces.calls) if one is foz else 0
-                said = f"{whole.each:8,.0f} calls, {streamed[one.name][-1]:9,.0f} messages"
-                print(f"  round {number + 1} {one.name:5} {said} a processor second", flush=True)
+                answered += whole.calls if one is foz else 0
+                said = f"{whole.each:8,.0f} calls"
+                if one is not asking:
+                    pieces = _load(one, STREAM, bodies.RENAMED + PACED, placed, lab.folder, streams)
+                    streamed[one.name].append(pieces.each * messages[one.name])
+                    answered += pieces.calls if one is foz else 0
+                    said += f", {streamed[one.name][-1]:9,.0f} messages"
+                print(f"  round {number + 1} {one.name:6} {said} a processor second", flush=True)
             door = wrk.run(http, placed, lab.folder, seconds=plan.seconds)
             unary["http"].append(1e6 / door.micros_each)
             answered += door.summary.requests
@@ -159,4 +170,5 @@ def _told(unary: dict[str, list[float]], streamed: dict[str, list[float]], answe
         Bar(pieces.name, "x", median(pieces.values), ">=", STREAM_BAR),
         Bar(f"of {answered:,} answers, missing in the ledger", "", missing, "<=", 0),
     )
-    return Part("grpc", (*series, calls, pieces, door), bars)
+    asking = ratio("unary calls, foz / grpc.aio and one call by httpx", unary["foz"], unary["asking"])
+    return Part("grpc", (*series, calls, pieces, door, asking), bars)
