@@ -258,3 +258,17 @@ def test_with_an_authority_of_clients_each_must_show_a_certificate(tmp_path: Pat
     with _started(tmp_path, port):
         assert _asked(port, tmp_path / "ca.pem", pair) is OK
         assert _asked(port, tmp_path / "ca.pem") is grpc.StatusCode.UNAVAILABLE
+
+
+def test_more_calls_than_there_may_be_are_refused(tmp_path: Path) -> None:
+    """With room for three calls, three that say nothing keep the fourth out; when they have left, others are served."""
+    port = free_port()
+    bearer = ("authorization", f"Bearer {KEY}")
+    config = "[limits]\nmax_connections = 3\n"
+    with start_gateway(tmp_path, config=config, environment=ENVIRONMENT, grpc_port=port):
+        wait_until(lambda: serves(port), "the process to serve")
+        with Wire(port) as wire:
+            for number in (1, 3, 5, 7):
+                wire.begin(number, "CreateChatCompletion", bearer)
+            assert wire.ended(1) == {7}
+        wait_until(lambda: serves(port), "the calls to have left")

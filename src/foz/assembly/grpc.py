@@ -39,13 +39,13 @@ def grpc_server(
         vouching=Vouching(said.vouched, books.keys.named),
         write_timeout=limits.write_timeout,
         body_timeout=limits.body_timeout,
+        max_calls=limits.max_connections,
     )
     manner = Manner(
         place=place,
         inner=inner,
         max_message=limits.max_body,
         max_metadata=limits.max_header,
-        max_calls=limits.max_connections,
         max_streams=said.max_streams,
         max_connections=limits.max_connections,
         header_timeout=limits.header_timeout,

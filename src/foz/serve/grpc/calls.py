@@ -19,7 +19,7 @@ from grpc import aio
 from msgspec import Struct
 from typing_extensions import override
 
-from foz.canon.fault import BadRequest, Bug, Draining, Fault, Forbidden
+from foz.canon.fault import BadRequest, Bug, Draining, Fault, Forbidden, NoCapacity
 from foz.canon.identity import Identities
 from foz.canon.principal import LOCAL_ADMIN, Principal
 from foz.ports.headers import attribution_of
@@ -61,6 +61,8 @@ class House(Struct):
     write_timeout: float
     body_timeout: float
     """How long a call's message may take to come."""
+    max_calls: int
+    """At a time, of all connections together, also those whose message has not come."""
 
 
 class Asked(Struct, frozen=True):
@@ -196,6 +198,8 @@ class Calls(grpc.GenericRpcHandler):
         house.watch.add(patience)
         self.tasks.add(task)
         try:
+            if len(self.tasks) > house.max_calls:
+                raise NoCapacity("Too many calls are under way; ask again in a moment.", retry_after=1)
             await work(Asked(call, self._admit(call, context), id, named), patience)
         except Fault as error:
             fault = error
