@@ -84,7 +84,7 @@ def check_broken_streams(site: Site) -> None:
 
 
 def check_lives(site: Site) -> None:
-    """What is there is pulled at once; a provider's model is not pushed, copied, changed or deleted, with the reason."""
+    """What is there is pulled; a provider's model is not pushed, copied, changed or deleted, and the words say why."""
     client = site.client()
     assert client.pull(site.model).status == "success"
     assert [part.status for part in client.pull(site.model, stream=True)] == ["pulling manifest", "success"]
