@@ -12,6 +12,8 @@ import asyncio
 import gc
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -189,9 +191,19 @@ def _rival(lab: Lab, on: Stand, path: Path) -> tuple[Endpoint | None, tuple[str,
     wait_for(program, port, "/docs", LIMIT)
     note = (
         f"{RIVAL} {install.version(RIVAL)} may use the engine's cores and the gateway's; it answers one after the "
-        "other (`--interrupt_requests false`: else each new caller would cut the one before off)."
+        "other (`--interrupt_requests false`: else each new caller would cut the one before off). It was built here, "
+        f"for this processor: {_built(str(python), 'llama_cpp.llama_print_system_info().decode()')}; xllamacpp's wheel "
+        f"is built for all of them: {_built(sys.executable, 'xllamacpp.get_system_info()')}."
     )
     return Endpoint(RIVAL, program, port, port), (note,)
+
+
+def _built(python: str, info: str) -> str:
+    """What a build of llama.cpp can do on this processor, in its own words."""
+    code = f"import {info.partition('.')[0]}; print({info})"
+    said = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
+    features = [part.split()[-3] for part in said.split("|") if part.strip().endswith("= 1")]
+    return ", ".join(features)
 
 
 def _question(endpoint: Endpoint, number: int) -> bytes:

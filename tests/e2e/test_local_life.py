@@ -30,6 +30,7 @@ from tests.e2e.deploying import (
     no_engine,
     serves,
     spent,
+    unloaded,
 )
 from tests.e2e.ground import children
 
@@ -157,6 +158,17 @@ def test_the_whole_life_of_a_large_model(hub: Upstream, tmp_path: Path) -> None:
         assert shown["deployment"]["memory_usage"].endswith("MB")
         assert shown["performance"]["tokens_per_second"] > 0
         _unloads(gateway, engine, before)
+
+
+def test_what_comes_has_not_failed(hub: Upstream, tmp_path: Path) -> None:
+    """A model that is still being fetched is not among the models yet; asked for by its name it is not failed."""
+    with _start(tmp_path, hub) as gateway:
+        told = data(gateway, "POST", "/models/local/deploy", FETCHED)
+        gateway.wait_for(lambda: data(gateway, "GET", told["progress_url"])["progress"] > 0, "its first bytes")
+        assert data(gateway, "GET", "/models/local")["models"] == []
+        assert data(gateway, "GET", "/models/local/large")["status"] == "unhealthy"
+        unloaded(gateway, "large")
+        assert kept(gateway) == []
 
 
 def _killed_at(gateway: Served, url: str, stage: str) -> float:
