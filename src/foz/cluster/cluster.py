@@ -9,34 +9,65 @@ nodes may be well, and go on for some time without us.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 import foz
 from foz.canon.fault import Down
 from foz.cluster.far import FarNode
-from foz.cluster.line import Line
 from foz.cluster.words import BEAT, END, LEASE, Member, Pulse
 from foz.ports.clock import Clock
 from foz.ports.sites import Node, Site
 
 log = logging.getLogger("foz.cluster")
 
-BEAT_SECONDS = 0.5
-SILENCE = 4.0
-"""Seconds without an answer after which a node is taken for dead."""
-MISSES = 2
 LAST_SECONDS = 3.0
-PATIENCE = LEASE * 0.6
-"""The same, where it is our own line that is cut."""
+
+
+class Manners(Struct, frozen=True):
+    """Seconds, but for `misses`."""
+
+    beat: float = 0.5
+    silence: float = 4.0
+    """Without an answer, after which a node is taken for dead."""
+    misses: int = 2
+    """Beats in a row that may not fail."""
+    patience: float = LEASE * 0.6
+    """Where it is our own line that is cut."""
+
+
+class Way(Protocol):
+    """The line to the liaison (`line.py`)."""
+
+    up: bool
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not up, for people."""
+        ...
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        ...
+
+    async def ask(self, node: str, method: str, body: bytes) -> Raw:
+        """What a node's keeper answers. Raises Down."""
+        ...
 
 
 class Cluster:
     """Implements `ports.sites.Sites`. `changed` is called when the nodes are others or stand otherwise."""
 
-    def __init__(self, line: Callable[[Callable[[Sequence[Member] | None], None]], Line], clock: Clock,
-                 changed: Callable[[], None]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        line: Callable[[Callable[[Sequence[Member] | None], None]], Way],
+        clock: Clock,
+        changed: Callable[[], None],
+        manners: Manners = Manners(),  # noqa: B008 - frozen
+    ) -> None:
+        self._manners = manners
         self._line = line(self._told)
         self._clock = clock
         self._changed = changed
@@ -102,22 +133,23 @@ class Cluster:
     # -- how it is ---------------------------------------------------------
 
     async def _beat(self, far: FarNode) -> None:
+        manners = self._manners
         misses = 0
         heard = self._clock.monotonic()
         while True:
             told, expected = far.beat()
             try:
-                async with asyncio.timeout(SILENCE):
+                async with asyncio.timeout(manners.silence):
                     said = await self._post(far.name, BEAT, told)
             except (Down, TimeoutError) as error:
                 if self._line.up:
-                    misses += MISSES if isinstance(error, TimeoutError) else 1
-                if misses >= MISSES or self._clock.monotonic() - heard > PATIENCE:
-                    self._goes(far, str(error) or f"it was silent for {SILENCE:g} seconds")
+                    misses += manners.misses if isinstance(error, TimeoutError) else 1
+                if misses >= manners.misses or self._clock.monotonic() - heard > manners.patience:
+                    self._goes(far, str(error) or f"it was silent for {manners.silence:g} seconds")
             else:
                 misses, heard = 0, self._clock.monotonic()
                 self._heard(far, msgspec.json.decode(said, type=Pulse), expected)
-            await self._clock.sleep(BEAT_SECONDS)
+            await self._clock.sleep(manners.beat)
 
     def _heard(self, far: FarNode, pulse: Pulse, expected: frozenset[str]) -> None:
         if pulse.version != foz.__version__:

@@ -62,10 +62,11 @@ Make_ = Callable[[str], Made]
 
 
 class Keeper:
-    """The actor. All of it runs in one loop, on one thread."""
+    """The actor. All of it runs in one loop, on one thread. `lease` is in seconds."""
 
-    def __init__(self, make: Make_) -> None:
+    def __init__(self, make: Make_, lease: float = LEASE) -> None:
         self._make = make
+        self._lease = lease
         self._host: str | None = None
         self._made: Made | None = None
         self._works: dict[str, asyncio.Task[bytes]] = {}
@@ -115,8 +116,8 @@ class Keeper:
         """Ends everything where nobody beats."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LEASE / 4)
-            if loop.time() - self._heard > LEASE:
+            await asyncio.sleep(self._lease / 4)
+            if loop.time() - self._heard > self._lease:
                 self._forget(frozenset(), frozenset())
 
     def _forget(self, works: frozenset[str], processes: frozenset[str]) -> None:

@@ -72,6 +72,7 @@ def environment(token: Path, host: str) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "15",  # of a first node that is lost; it comes back as another one
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # keepers have nothing to hand over
     }
     if is_loopback(host):

@@ -69,7 +69,7 @@ class Intake:
             asyncio.to_thread(known.devices.look),
             asyncio.to_thread(known.others),
         )
-        return (Node(known.node, room, devices), *(node for node in others if node.name != known.node))
+        return (Node(known.node, room, tuple(devices)), *(node for node in others if node.name != known.node))
 
     @property
     def here(self) -> str:

@@ -4,7 +4,7 @@ machine that we are on these act here, on a node of a cluster they act there. Wh
 answer is Down.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -39,7 +39,7 @@ class Node(Struct, frozen=True):
     name: str
     room: Room | None
     """None where it was never seen to answer."""
-    devices: Sequence[Device] = ()
+    devices: tuple[Device, ...] = ()
     trouble: str | None = None
     """Why nothing can be run there just now."""
 

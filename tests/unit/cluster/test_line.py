@@ -1,0 +1,103 @@
+"""The line to the liaison: a real program, which is not Ray's."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from foz.canon.fault import Down
+from foz.cluster.line import Line
+from foz.cluster.words import Link, Member
+from foz.testing.clock import LoopClock
+
+PROGRAM = """
+import json, os, sys
+link = json.loads(sys.stdin.readline())
+print(json.dumps({"members": [{"name": link["space"], "address": str(link["parent"])}]}), flush=True)
+for line in sys.stdin:
+    ask = json.loads(line)
+    if ask["node"] == "late":
+        continue
+    if ask["node"] == "end":
+        print("last words", file=sys.stderr, flush=True)
+        os._exit(3)
+    if ask["node"] == "gone":
+        print(json.dumps({"id": ask["id"], "gone": "nobody is there"}), flush=True)
+        continue
+    print(json.dumps({"id": ask["id"], "body": [ask["method"], ask["body"]]}), flush=True)
+"""
+
+
+class Town:
+    def __init__(self, *program: str) -> None:
+        self.members: list[Sequence[Member] | None] = []
+        command = program or (sys.executable, "-c", PROGRAM)
+        link = Link("10.0.0.1:1", "mine", 0)
+        self.line = Line(command, {"PATH": os.environ["PATH"]}, link, LoopClock(), self.members.append)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(0.001)
+
+
+def _run(town: Town, work: Callable[[Town], Awaitable[None]]) -> None:
+    async def there() -> None:
+        running = asyncio.ensure_future(town.line.run())
+        try:
+            async with asyncio.timeout(20):
+                await work(town)
+        finally:
+            running.cancel()
+            await asyncio.wait((running,))
+
+    asyncio.run(there())
+
+
+def test_messages_and_answers() -> None:
+    """Messages are answered each with its own answer, many at once; who is not reached is Down with the reason."""
+
+    async def work(town: Town) -> None:
+        await town.until(lambda: town.line.up)
+        assert town.members == [(Member("mine", str(os.getpid())),)]
+        said = await asyncio.gather(*(town.line.ask("a", "work", b"%d" % number) for number in range(50)))
+        assert [bytes(one).replace(b" ", b"") for one in said] == [b'["work",%d]' % number for number in range(50)]
+        with pytest.raises(Down, match="nobody is there"):
+            await town.line.ask("gone", "beat", b"null")
+
+    _run(Town(), work)
+
+
+def test_a_liaison_that_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """Who waits when the program ends hears it at once; its last words are told, and it is started again."""
+
+    async def work(town: Town) -> None:
+        await town.until(lambda: town.line.up)
+        late = asyncio.ensure_future(town.line.ask("late", "beat", b"null"))
+        ends = asyncio.ensure_future(town.line.ask("end", "beat", b"null"))
+        for one in (late, ends):
+            with pytest.raises(Down, match="has ended"):
+                await one
+        assert town.members[-1] is None
+        assert town.line.trouble == "last words"
+        with pytest.raises(Down, match="not reached just now"):
+            await town.line.ask("a", "beat", b"null")
+        await town.until(lambda: town.line.up)
+        assert bytes(await town.line.ask("a", "beat", b"1")).replace(b" ", b"") == b'["beat",1]'
+
+    _run(Town(), work)
+    assert "the cluster at 10.0.0.1:1 is not reached: last words" in caplog.text
+
+
+@pytest.mark.parametrize("program", [("/nonexistent/program",), (sys.executable, "-c", "print('no line of ours')")])
+def test_a_program_that_is_none(program: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> None:
+    """A program that cannot be started, or says what it must not, is told and tried again; nothing else ends of it."""
+
+    async def work(town: Town) -> None:
+        await town.until(lambda: caplog.text.count("no line to the cluster") > 1)
+        assert not town.line.up
+
+    with caplog.at_level(logging.WARNING):
+        _run(Town(*program), work)
