@@ -177,3 +177,5 @@ class StreamCaller:
         if writer is not None:
             writer.cancel()
             await asyncio.wait((writer,))
+            if not writer.cancelled():
+                writer.exception()  # a call that is no more; who waited for it has heard of it

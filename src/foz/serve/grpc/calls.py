@@ -203,7 +203,7 @@ class Calls(grpc.GenericRpcHandler):
             await work(Asked(call, self._admit(call, context), id, named), patience)
         except Fault as error:
             fault = error
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, aio.InternalError):  # the latter is said of a call that is no more
             fault = self._cancelled(patience)
         except Exception:  # the door's supervisor: whatever went wrong, the caller gets a status
             log.exception("a defect while serving request %s", named)

@@ -36,6 +36,20 @@ _BRIEFLY = (("grpc.max_connection_age_ms", 1000),)
 """Calls that run are served to their end; for the next one a connection to the port itself is made."""
 
 
+def _is_no_leaving(record: logging.LogRecord) -> bool:
+    """What gRPC's library complains of, but for callers who leave while the end of their answer is sent."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, aio.InternalError):
+        return True
+    log.debug("a caller left while an answer was sent: %s", error)
+    return False
+
+
+def hush() -> None:
+    """That a caller leaves is no error."""
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_leaving)
+
+
 class Manner(Struct, frozen=True):
     """How it listens; sizes in bytes, times in seconds."""
 
@@ -84,6 +98,7 @@ class GrpcServer:
     """All calls of one process. Make it in the loop that serves."""
 
     def __init__(self, house: House, manner: Manner) -> None:
+        hush()
         self._manner = manner
         self._services = house.desk.gateway.services
         self.calls = Calls(house, asyncio.get_running_loop())
