@@ -33,8 +33,8 @@ async def _asked(error: Exception) -> None:
     await server.start()
     try:
         async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            ask: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/a/b")
             with pytest.raises(aio.AioRpcError):
-                ask: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/a/b")
                 await ask(b"", timeout=5)
     finally:
         await server.stop(0)
