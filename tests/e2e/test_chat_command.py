@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foz.testing.process import Served, clean_environment, free_port, start_gateway, start_upstream
+from foz.testing.process import Served, Upstream, clean_environment, free_port, start_gateway, start_upstream
 from tests.e2e.terminal import END, INTERRUPT, Terminal
 
 CONFIG = """
@@ -52,13 +52,16 @@ KEY = "the-admin-key"
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
+    """Whom the gateway asks."""
+    with start_upstream(tmp_path_factory.mktemp("upstream")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Served]:
     """A gateway with a model that answers, one that takes its time and one that breaks off."""
-    folder = tmp_path_factory.mktemp("chat")
-    with (
-        start_upstream(folder / "upstream") as upstream,
-        start_gateway(folder / "gateway", config=CONFIG.format(port=upstream.port)) as one,
-    ):
+    with start_gateway(tmp_path_factory.mktemp("chat"), config=CONFIG.format(port=upstream.port)) as one:
         yield one
 
 
@@ -175,7 +178,7 @@ def test_a_conversation_in_a_terminal(gateway: Served) -> None:
         assert terminal.ended() == 0
 
 
-def test_a_stopped_answer_leaves_the_conversation_open(gateway: Served) -> None:
+def test_a_stopped_answer_leaves_the_conversation_open(gateway: Served, upstream: Upstream) -> None:
     """Ctrl-C ends the answer, up to the upstream, and the next question is answered."""
     with _talk(gateway, "slow-chat") as terminal:
         terminal.see(">>> ")
@@ -183,6 +186,7 @@ def test_a_stopped_answer_leaves_the_conversation_open(gateway: Served) -> None:
         terminal.see("simulated model")
         terminal.press(INTERRUPT)
         terminal.see(r"\(stopped\)\r\n>>> ")
+        gateway.wait_for(lambda: upstream.seen()["answering"] == 0, "the upstream to be let go")
         terminal.type("/model house-chat")
         terminal.see(r"Now house-chat\..*>>> ")
         terminal.press(INTERRUPT)

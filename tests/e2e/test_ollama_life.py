@@ -28,7 +28,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("life")
     (folder / "goods/ollama/library/tiny").mkdir(parents=True)
     gguf.write(folder / "goods/ollama/library/tiny/latest-q8_0", gguf.SMALL)
-    arguments = ("--folder", str(folder / "goods"), "--pace", "0.1")
+    arguments = ("--folder", str(folder / "goods"), "--pace", "0.2")
     with start_upstream(folder / "hub", *arguments, program="foz.testing.hub") as hub:
         keys = f'[auth]\nadmin_key = "{ADMIN}"\napi_key = "{USER}"\n'
         config = f'[local]\nollama_registry = "{hub.url}"\nkeep_free = 1\n{keys}'
@@ -55,7 +55,7 @@ def _is_a_pull(lines: list[dict[str, Any]]) -> None:
     assert {line["status"] for line in moved} == {"pulling " + moved[0]["digest"].removeprefix("sha256:")[:12]}
     figures = [line["completed"] for line in moved]
     assert figures == sorted(figures)
-    assert len(figures) > 2
+    assert len(figures) > 1
     assert figures[-1] == moved[-1]["total"] > 400_000
 
 
