@@ -99,7 +99,7 @@ class Programs:
         provider = PROVIDERS[setup].replace("{port}", str(self._port(program)) if program else "1")
         config = f'{SETTINGS}\n[[provider]]\nname = "far"\nforwards = ["x-simulate-"]\n{provider}\n'
         fenced = _key(folder, "--model", "org/*")
-        slow = [_key(folder, "--rate", "1") for _ in VERSIONS]
+        slow = [_key(folder, "--rate", "1") for _ in SETUPS[setup]]
         environment = {"API_KEY": KEY, "CHECK_ANTHROPIC_KEY": "sk-ant-check"} | (
             {"TEST_MODE": "true"} if setup == "simulated" else {}
         )
@@ -122,7 +122,7 @@ class Programs:
     def _report(self, sdk: str, setup: str) -> Report:
         site = msgspec.json.decode(self._site(setup))
         slow = site["slow_key"].split()
-        site["slow_key"] = slow[list(VERSIONS).index(sdk) % len(slow)]
+        site["slow_key"] = slow[list(SETUPS[setup]).index(sdk) % len(slow)]
         parts = ABOUT_MODELS if setup == "fake" else ()
         target = Path(sys.executable).parents[1] / "sdk" / sdk
         assert target.is_dir(), f"{target} is missing: run `make test`, which installs it"
