@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bench import dialects
 from bench.dialects import ANTHROPIC, CALLERS, OLLAMA, OPENAI, RESPONSES, UPSTREAMS, Dialect
-from foz.canon.event import Event, TextGrew
+from foz.canon.event import Event, Finished, Started, TextGrew
 from foz.canon.fault import Fault
 from foz.canon.request import Operation
 from foz.canon.usage import Timing
@@ -17,6 +17,8 @@ from foz.dialects.openai import speech as openai
 from foz.dialects.openai.responses.server import ResponsesServer
 from foz.gateway.lane import Name, TranslateStream
 from foz.ports.codec import EventDecoder, EventEncoder, ServerCodec, WordsDecoder, WordsEncoder
+from foz.skins.hf_chat.envelope import Pieces
+from foz.skins.model_api.envelope import EnvelopedEncoder
 
 SPEECHES = {"openai": openai.SPEECH, "anthropic": anthropic.SPEECH, "ollama": ollama.SPEECH}
 TEXTS = st.one_of(
@@ -216,6 +218,24 @@ def test_words_are_said_as_text_is(caller: Dialect) -> None:
     assert said.say("żółć".encode(), "żółć") == told.feed(TextGrew("żółć"))
     assert said.feed(TextGrew("\n")) == told.feed(TextGrew("\n"))
     assert said.say(b" two", " two") == told.feed(TextGrew(" two"))
+
+
+@pytest.mark.parametrize("words", ["two", "żółć %b %s", "\x7f"])
+def test_skins_that_put_words_into_an_envelope_say_them_alike(words: str) -> None:
+    """The two that wrap each piece say words as they say their text, whatever a model and a request are called."""
+    openai_chat = SPEECHES["openai"][Operation.CHAT].server
+    assert openai_chat is not None
+    request = openai_chat.decode_request(dialects.request(OPENAI, "public", stream=True))
+    for made in (
+        lambda: Pieces(request, 'm"%b\x1f'),
+        lambda: EnvelopedEncoder(openai_chat.encoder(request, "m%b"), "id%s\x1f"),
+    ):
+        told, said = made(), made()
+        assert isinstance(said, WordsEncoder)
+        for event in (Started("c", "m", 5), TextGrew("one")):
+            assert told.feed(event) == said.feed(event)
+        assert said.say(words.encode(), words) == told.feed(TextGrew(words))
+        assert said.feed(Finished()) == told.feed(Finished())
 
 
 def test_padding_of_anthropics_own_is_known() -> None:

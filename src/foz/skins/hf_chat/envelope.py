@@ -31,6 +31,8 @@ from foz.wire.http import Reply
 
 Wire = dict[str, object]
 _ASLEEP = HTTPStatus.SERVICE_UNAVAILABLE
+_PLACE = rb"\u001f"
+"""How JSON writes what no answer begins with: where the words of a piece stand."""
 _UNSERVED = "model_not_supported"
 """The router's code for a model that no provider serves, under 400."""
 HINTS = {
@@ -117,9 +119,10 @@ def encode_response(answer: Response, request: Request, model: str) -> bytes:
 
 
 class Pieces:
-    """A stream of pieces, the last event with the counts. Implements `ports.codec.EventEncoder`."""
+    """A stream of pieces, the last event with the counts. Implements `ports.codec.WordsEncoder`."""
 
     def __init__(self, request: Request, model: str) -> None:
+        self._before, _, self._after = sse.encode(wrap({"response": "\x1f", "model": model})).partition(_PLACE)
         self._request = request
         self._model = model
         self._content = 0
@@ -141,6 +144,11 @@ class Pieces:
             case _:
                 pass
         return b""
+
+    def say(self, words: bytes, text: str) -> bytes | None:
+        """The piece that these words are."""
+        self._content += len(text)
+        return self._before + words + self._after
 
     def close(self) -> bytes:
         """`[DONE]`."""

@@ -10,7 +10,7 @@ from foz.canon.fault import Fault, UpstreamFault
 from foz.canon.request import Ask, Request
 from foz.dialects.openai.faults import encode_fault as encode_openai
 from foz.dialects.openai.fields import with_model
-from foz.ports.codec import Answer, EventEncoder, ServerCodec
+from foz.ports.codec import Answer, EventEncoder, ServerCodec, WordsEncoder
 from foz.wire import json, sse
 from foz.wire.http import Reply
 
@@ -37,19 +37,26 @@ def encode_fault(fault: Fault, request_id: str) -> Reply:
 
 
 class EnvelopedEncoder:
-    """Each frame of a stream in an envelope. Implements `ports.codec.EventEncoder`."""
+    """Each frame of a stream in an envelope. Implements `ports.codec.WordsEncoder`."""
 
     def __init__(self, inner: EventEncoder, request_id: str) -> None:
         self._inner = inner
-        self._request_id = request_id
+        self._words = inner.say if isinstance(inner, WordsEncoder) else None
+        self._before, _, self._after = sse.encode(wrap(b"\0", request_id)).partition(b"\0")
 
     def feed(self, event: Event) -> bytes:
         """The bytes that say this event: frames of one line of data each."""
         said = self._inner.feed(event)
-        if not said:
-            return b""
+        return self._wrapped(said) if said else b""
+
+    def say(self, words: bytes, text: str) -> bytes | None:
+        """The frame that brings these words."""
+        said = None if self._words is None else self._words(words, text)
+        return None if said is None else self._wrapped(said)
+
+    def _wrapped(self, said: bytes) -> bytes:
         frames = said.removesuffix(_END).split(_END)
-        return b"".join(sse.encode(wrap(frame.removeprefix(_DATA), self._request_id)) for frame in frames)
+        return b"".join([self._before + frame.removeprefix(_DATA) + self._after for frame in frames])
 
     def close(self) -> bytes:
         """`[DONE]`, bare."""
