@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from foz.testing import safetensors, vllm
 from foz.testing.process import Served, start_gateway, start_upstream, wait_until
 from foz.testing.raw import RawConnection
 from tests.e2e.clustered import Town, murder, none_left
@@ -113,9 +114,17 @@ def _tell(what: str, seconds: float) -> None:
     sys.stdout.write(f"{what}: {seconds:.1f} s\n")
 
 
+def _equip(node: Path) -> None:
+    """A node with a model of safetensors, and vLLM's stand-in as its build for processors."""
+    safetensors.write(node / "models" / "tensors")
+    node.chmod(0o700)
+    (node / "foz.toml").write_text(f'[local]\nvllm = "{vllm.install(node)}"\nvllm_on_cpu = true\n')
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("nodes")
+    _equip(folder / "town" / "b")
     with Town(folder / "town", ("a", "b")) as town, start_upstream(folder / "lab") as lab:
         config = town.config + MODELS.format(url=lab.url)
         with start_gateway(folder / "gateway", config=config) as gateway:
@@ -125,6 +134,17 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 found, percents = deployed(gateway, body)
                 assert (found["status"], percents[-1]) == ("completed", 100), found
             yield house
+
+
+def test_a_node_has_engines_of_its_own(house: House) -> None:
+    """Safetensors are run by the vLLM that one node has, by that node's own settings, and answer from there."""
+    body = {"model_type": "tensors", "source": "tensors", "engine": "vllm", "target_nodes": ["b"]}
+    found, _ = deployed(house.gateway, body)
+    assert found["status"] == "completed", found
+    assert chat(house.gateway, "tensors", 2) > 0
+    shown = data(house.gateway, "GET", "/models/local/tensors")["deployment"]
+    assert (shown["engine"], shown["node_id"]) == ("vllm", "b")
+    unloaded(house.gateway, "tensors")
 
 
 def test_nodes_are_listed_and_others_refused(house: House) -> None:

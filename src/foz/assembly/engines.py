@@ -1,6 +1,7 @@
 """The engines that these settings know, and what `foz doctor` says of them: which can run here, and why not."""
 
 from collections.abc import Callable, Sequence
+from threading import Thread
 
 from foz.assembly.served import Providers, nowhere
 from foz.canon.amount import size
@@ -18,6 +19,7 @@ from foz.ports.machine import Room
 from foz.ports.upstream import Upstream
 from foz.ports.watch import Watch
 from foz.runtime.llamacpp.engine import LlamaCpp
+from foz.runtime.llamacpp.orders import LOOPBACK
 from foz.runtime.machine import ThisMachine
 from foz.runtime.served.shelf import ServedEngine
 from foz.runtime.shelf import hub
@@ -51,14 +53,20 @@ def engines(settings: Settings, reach: Reach, clock: Clock, servers: Providers) 
     """All of them, installed or not, the preferred first."""
     if settings.test_mode:
         return (WordEngine(),)
-    local = settings.local
-    seen = environment()
-    held = gpus().held
+    return (*ours(settings, reach, clock), *(ServedEngine(manner, servers) for manner in servers.manners()))
+
+
+def ours(
+    settings: Settings, reach: Reach, clock: Clock, host: str = LOOPBACK, thread: Thread | None = None
+) -> Sequence[Engine]:
+    """Those that we start, the preferred first; they listen at `host`, and end with a thread: the main one, unsaid."""
+    local, seen, held = settings.local, environment(), gpus().held
     installed = Installed(local.vllm, local.vllm_options, on_cpu=local.vllm_on_cpu)
-    vllm = Vllm(installed, {**_caches(settings), **seen}, reach, clock, held)
-    found: tuple[Engine, ...] = (LlamaCpp(seen, reach, clock, held), vllm)
-    ours = sorted(found, key=lambda one: one.name != local.engine)
-    return (*ours, *(ServedEngine(manner, servers) for manner in servers.manners()))
+    found: tuple[Engine, ...] = (
+        LlamaCpp(seen, reach, clock, held, host=host, thread=thread),
+        Vllm(installed, {**_caches(settings), **seen}, reach, clock, held, host=host, thread=thread),
+    )
+    return sorted(found, key=lambda one: one.name != local.engine)
 
 
 def _caches(settings: Settings) -> dict[str, str]:

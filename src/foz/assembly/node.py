@@ -4,15 +4,13 @@ import asyncio
 import threading
 from pathlib import Path
 
-from foz.assembly.engines import gpus, way_to
+from foz.assembly.engines import gpus, ours, way_to
 from foz.assembly.shelf import outside, shelf
 from foz.cluster.keeper import Made
-from foz.config.engines import environment
 from foz.config.load import default_data, load, process_environment
 from foz.net.clock import SystemClock
 from foz.net.watch import TickingWatch
 from foz.ports.sites import Site
-from foz.runtime.llamacpp.engine import LlamaCpp
 from foz.runtime.machine import ThisMachine
 
 
@@ -22,7 +20,6 @@ def made(host: str) -> Made:
     settings = load(seen, Path(seen.get("FOZ_DATA") or default_data(seen)))
     watch, clock = TickingWatch(asyncio.get_running_loop()), SystemClock()
     reach = outside(settings, watch)
-    devices, thread = gpus(), threading.current_thread()
-    engine = LlamaCpp(environment(), way_to(watch), clock, devices.held, host=host, thread=thread)
-    site = Site(shelf(settings, reach, clock), {engine.name: engine}, ThisMachine(), devices)
+    engines = ours(settings, way_to(watch), clock, host, threading.current_thread())
+    site = Site(shelf(settings, reach, clock), {one.name: one for one in engines}, ThisMachine(), gpus())
     return Made(site, reach.close)

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -299,6 +301,31 @@ def test_program_that_is_not_there_is_said() -> None:
     assert "no program 'no-such-vllm'" in str(engine.missing())
     with pytest.raises(Down, match=r"\[local\] vllm"):
         asyncio.run(engine.start(_load(Path("/nowhere"))))
+
+
+def test_on_a_node_it_listens_where_the_node_is_reached(program: Path, model: Path) -> None:
+    """Another address and another thread than the main one: it listens there and nowhere else, and ends as ever."""
+    told: list[int] = []
+
+    async def there() -> None:
+        installed = Installed(str(program), on_cpu=True)
+        thread = threading.current_thread()
+        engine = Vllm(installed, clean_environment(), _origin, SystemClock(), host="127.0.0.2", thread=thread)
+        process = await engine.start(_load(model))
+        try:
+            await process.ready(_quiet, 20)
+            await process.probe(10)
+            assert process.url.startswith("http://127.0.0.2:")
+            with pytest.raises(OSError, match="Connect call failed"):
+                await asyncio.open_connection("127.0.0.1", int(process.url.rpartition(":")[2]))
+            told.extend(process.pids())
+        finally:
+            await process.stop(5)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, there()).result(30)
+    assert told
+    assert not any(map(_alive, told))
 
 
 OWNER = """
