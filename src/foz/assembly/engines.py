@@ -83,6 +83,7 @@ def local(settings: Settings) -> list[Finding]:
     found: list[Finding] = []
     for one in candidates(there.values()):
         found += _served(one, servers) if one.name in _SERVED else _engine(one, there[one.name], room, devices)
+    found = [_preferred(one) if one.topic == f"engine {settings.local.engine}" else one for one in found]
     able = any(why_not(one, len(devices)) is None for one in candidates(there.values()) if one.name not in _SERVED)
     if not able:
         return [note(TOPIC, "no model can be run on this machine", "install an engine, as said below"), *found]
@@ -115,6 +116,13 @@ def _engine(one: Candidate, engine: Engine, room: Room, devices: Sequence[Device
     if devices and not usable and one.name == VLLM:
         found.append(note(topic, f"[local] vllm_on_cpu is set: {devices[0].name} is not used"))
     return found
+
+
+def _preferred(finding: Finding) -> Finding:
+    """Of the engine that the settings prefer it is worth a warning that it cannot be used."""
+    if finding.level != "note" or not finding.todo:
+        return finding
+    return warning(finding.topic, f"preferred by [local] engine, and {finding.what}", finding.todo)
 
 
 def _served(one: Candidate, servers: Providers) -> list[Finding]:
