@@ -37,7 +37,7 @@ def _model(deployment: Deployment, patience: Patience) -> Model:
     known = profile(wish.model_type)
     ours = structs.replace(
         known,
-        operations=_EMBEDS if weights is not None and weights.pooling else known.operations & _TALKS,
+        operations=_EMBEDS if weights is not None and weights.pooling else known.operations & _TALKS or _TALKS,
         lacks=known.lacks | _LACKS,
         context=min((one.context for one in healthy), default=known.context),
     )

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from foz.canon.deployment import TINY, Deployment, DeploymentStatus, Replica, Seen, Wanted, Wish
+from foz.canon.deployment import TINY, Deployment, DeploymentStatus, Replica, Seen, Wanted, Weights, Wish
 from foz.canon.model import Patience
+from foz.canon.request import Operation
 from foz.config.deployed import deployed, settled
 from foz.config.directory import snapshot
 from foz.config.greeting import greeting
@@ -39,6 +40,23 @@ def test_the_greeting_says_how_it_stands(tmp_path: Path, seen: Seen, said: str) 
     directory = snapshot(settings, {}, "2026-11-21", deployed([_tiny(seen)], Patience()))
     greeted = greeting(settings, directory, ["http://127.0.0.1:8000"], "1", keyed=False)
     assert said in greeted.splitlines()[1].removeprefix("Models: ").split(", ")
+
+
+@pytest.mark.parametrize(
+    ("type", "pooling", "can"),
+    [
+        ("llama", "", {Operation.CHAT, Operation.COMPLETE}),
+        ("llama", "last", {Operation.EMBED}),
+        ("bge-m3", "cls", {Operation.EMBED}),
+        ("qwen3-embedding", "", {Operation.CHAT, Operation.COMPLETE}),
+    ],
+)
+def test_what_a_file_makes_goes_before_its_name(type: str, pooling: str, can: set[Operation]) -> None:
+    """A file that makes vectors makes nothing else, and one that does not say so is not without any use."""
+    weights = Weights("/x.gguf", 1, "llama", "Q8_0", pooling=pooling)
+    one = Deployment("deploy-1", 0, Wish("x", type), "local", seen=Seen(DONE, replicas=(NEW,), weights=weights))
+    (model,) = deployed([one], Patience())
+    assert model.targets[0].profile.operations == can
 
 
 @pytest.mark.parametrize(
