@@ -148,8 +148,16 @@ class Cluster:
                     self._goes(far, str(error) or f"it was silent for {manners.silence:g} seconds")
             else:
                 misses, heard = 0, self._clock.monotonic()
-                self._heard(far, msgspec.json.decode(said, type=Pulse), expected)
+                self._hear(far, said, expected)
             await self._clock.sleep(manners.beat)
+
+    def _hear(self, far: FarNode, said: Raw, expected: frozenset[str]) -> None:
+        try:
+            pulse = msgspec.json.decode(said, type=Pulse)
+        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            self._goes(far, f"what it says cannot be read: {wrong}; is it of another version of Foz?")
+        else:
+            self._heard(far, pulse, expected)
 
     def _heard(self, far: FarNode, pulse: Pulse, expected: frozenset[str]) -> None:
         if pulse.version != foz.__version__:

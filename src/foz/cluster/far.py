@@ -4,6 +4,7 @@ that is away raises Down at once; what was asked when it went away raises Down t
 """
 
 import asyncio
+import secrets
 import signal
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
@@ -66,7 +67,9 @@ class FarNode:
         """What it told last."""
         self.away = True
         self._post = post
-        self._numbers = count(1)
+        self._run = secrets.token_hex(6)
+        """What a keeper still ends for the gateway that ran before is called otherwise."""
+        self._ids = (f"{self._run}-{number}" for number in count(1))
         self._works: dict[str, Told | None] = {}
         self._asking: set[asyncio.Future[Raw]] = set()
         self._processes: dict[str, FarProcess] = {}
@@ -113,7 +116,7 @@ class FarNode:
         """What a work there comes to. Raises what was raised there, or Down."""
         if self.away:
             raise Down(f"the node '{self.name}' does not answer")
-        id = f"{next(self._numbers)}"
+        id = next(self._ids)
         self._works[id] = told
         future = asyncio.ensure_future(self._post(self.name, WORK, encode(Work(id, what))))
         self._asking.add(future)
@@ -134,7 +137,7 @@ class FarNode:
 
     async def start(self, engine: str, load: Load) -> "FarProcess":
         """A process there."""
-        id = f"{next(self._numbers)}"
+        id = next(self._ids)
         process = self._processes[id] = FarProcess(self, id)
         try:
             running = await self.ask(Start(id, engine, load), Running)

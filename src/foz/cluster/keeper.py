@@ -235,8 +235,9 @@ class Keeper:
         process = self._processes.pop(id, None)
         if process is None:
             return
+        end = self._ends.pop(id)
         await process.stop(grace)
-        await asyncio.wait((self._ends.pop(id),))
+        await asyncio.wait((end,))
 
 
 def _trouble(error: BaseException) -> Trouble:

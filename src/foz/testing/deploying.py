@@ -84,6 +84,9 @@ class WordProcess:
         self.deaf = False
         self.running = 0
         self.stopped = False
+        self.lets_go = asyncio.Event()
+        """Cleared by a test, it is long in ending."""
+        self.lets_go.set()
         self._ready = ready
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -119,8 +122,9 @@ class WordProcess:
         return self.load.weights.size
 
     async def stop(self, grace: float) -> None:  # noqa: ARG002 - the port's
-        """At once."""
+        """At once, unless it is long in ending."""
         self.stopped = True
+        await self.lets_go.wait()
         self.end(-15)
 
     def end(self, code: int) -> None:

@@ -26,6 +26,8 @@ class Held:
         self.up = True
         self.trouble = "it is broken"
         self.pulse = PULSE
+        self.said: bytes | None = None
+        """What each answers instead."""
         self.failing: dict[str, int] = {}
         """How many more beats fail, by node."""
         self.silent: set[str] = set()
@@ -47,7 +49,7 @@ class Held:
         if self.failing.get(node, 0):
             self.failing[node] -= 1
             raise Down("it is not reached")
-        return Raw(msgspec.json.encode(self.pulse))
+        return Raw(self.said or msgspec.json.encode(self.pulse))
 
 
 class Town:
@@ -164,6 +166,18 @@ def test_another_version() -> None:
         troubles = {node.trouble for node in town.cluster.nodes()}
         assert troubles == {f"it runs Foz 0.0.1, and this is {foz.__version__}: install the same on both"}
         assert town.cluster.site("a") is None
+
+    _run(work)
+
+
+def test_words_of_another_version() -> None:
+    """A node whose answer cannot be read is not used; when it can, it is there again."""
+
+    async def work(town: Town) -> None:
+        town.line.said = b'{"version":7}'
+        await town.until()
+        town.line.said = None
+        await town.until("a", "b")
 
     _run(work)
 

@@ -159,6 +159,33 @@ def test_what_is_not_named_ends(tmp_path: Path) -> None:
     _run(tmp_path, work)
 
 
+def test_what_still_ends_is_not_taken_for_another(tmp_path: Path) -> None:
+    """While an engine of the gateway that ran before is long in ending, one of the next gateway runs undisturbed."""
+
+    async def work(town: Town) -> None:
+        await town.site.engines["word"].start(LOAD)
+        (before,) = town.engine.started
+        before.lets_go.clear()
+        town.node = FarNode("b", town._post)
+        town.node.address = "10.0.0.2"
+        await town.beat()
+        await _until(lambda: before.stopped)
+        process = await town.site.engines["word"].start(LOAD)
+        before.lets_go.set()
+        await town.beat()
+        await town.beat()
+        ending = asyncio.ensure_future(process.wait())
+        await asyncio.sleep(0)
+        assert not ending.done()
+        town.engine.started[1].end(3)
+        while not ending.done():
+            await town.beat()
+            await asyncio.sleep(0)
+        assert ending.result() == 3
+
+    _run(tmp_path, work)
+
+
 def test_nobody_beats(tmp_path: Path) -> None:
     """Where no gateway beats for the length of a lease all that runs there is ended."""
 
