@@ -33,6 +33,7 @@ _WAY = re.compile(
 _PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 _NO_MODEL = re.compile(r"(?i)(?:^|[-._/])(?:mmproj|imatrix|draft|vocab|lora|adapter|control[-_]vector)(?:[-._/]|$)")
 MOST_PARTS = 500
+_BESIDE = ("consolidated", "adapter_", "optimizer")
 
 
 class Chosen(Struct, frozen=True):
@@ -76,6 +77,15 @@ def choose(files: Sequence[File], wanted: Quantization | None, named: str | None
             f"{where} has several models, and none of them is the usual one: name a file. {_told(models)}"
         )
     raise Unsupported(f"{where} has nothing that is {wanted}. {_told(models)}", field="quantization")
+
+
+def published(names: Sequence[str]) -> list[str]:
+    """
+    The safetensors that are a model, of a folder's: some makers put it there twice, once in one file as their own
+    programs want it, and what was only learned on top of it is no model.
+    """
+    tensors = [name for name in names if name.endswith(".safetensors") and "/" not in name]
+    return [name for name in tensors if not name.startswith(_BESIDE)] or tensors
 
 
 def as_wanted(chosen: Chosen, wanted: Quantization | None, where: str) -> Chosen:

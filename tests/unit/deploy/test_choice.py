@@ -4,7 +4,7 @@ import pytest
 
 from foz.canon.deployment import Quantization
 from foz.canon.fault import Garbled, NotFound, Unsupported
-from foz.deploy.choice import choose, way_of
+from foz.deploy.choice import choose, published, way_of
 from foz.ports.weights import File
 
 INT4, INT8, FP16 = Quantization.INT4, Quantization.INT8, Quantization.FP16
@@ -96,3 +96,18 @@ def test_nothing_is_guessed() -> None:
         picked(["a-Q2_K.gguf", "b-Q3_K_M.gguf"])
     with pytest.raises(NotFound, match="no GGUF file"):
         picked(["model.safetensors", "mmproj-F16.gguf"])
+
+
+@pytest.mark.parametrize(
+    ("names", "model"),
+    [
+        (["config.json", "model.safetensors"], ["model.safetensors"]),
+        (["consolidated.safetensors", "model-1-of-2.safetensors", "model-2-of-2.safetensors"], [1, 2]),
+        (["consolidated.safetensors", "params.json"], ["consolidated.safetensors"]),
+        (["adapter_model.safetensors", "model.safetensors"], ["model.safetensors"]),
+        (["original/consolidated.safetensors", "tokenizer.json"], []),
+    ],
+)
+def test_a_model_that_is_published_twice_is_had_once(names: list[str], model: list[str | int]) -> None:
+    """What makers put beside their model, the same once more or what was learned on top, is passed over."""
+    assert published(names) == [names[one] if isinstance(one, int) else one for one in model]

@@ -16,7 +16,7 @@ from typing_extensions import override
 from foz.canon.deployment import Form, Quantization
 from foz.canon.fault import Down, Fault, Garbled, NotFound, Refused, Timeout, Unsupported
 from foz.deploy import source as words
-from foz.deploy.choice import Chosen, choose
+from foz.deploy.choice import Chosen, choose, published
 from foz.deploy.source import OnHub
 from foz.ports.weights import File
 from foz.runtime.shelf import programs
@@ -134,7 +134,8 @@ def _addressed(file: File, hub: Hub, repo: str, commit: str) -> File:
 
 def _safetensors(files: list[File], where: str, wanted: Quantization | None) -> tuple[File, ...]:
     """A repository as its makers published it, for engines that read it so."""
-    weights = [file for file in files if file.name.endswith(".safetensors") and "/" not in file.name]
+    names = published([file.name for file in files])
+    weights = [file for file in files if file.name in names]
     if not weights or not any(file.name == "config.json" for file in files):
         raise NotFound(f"{where} has no GGUF file with a model, and no safetensors with a config.json.")
     if wanted is Quantization.INT8:

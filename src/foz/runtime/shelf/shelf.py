@@ -15,7 +15,7 @@ from foz.canon.deployment import Form, Quantization, Weights, Wish
 from foz.canon.fault import Garbled, NoCapacity, NotFound, Unsupported
 from foz.deploy import catalog
 from foz.deploy import source as words
-from foz.deploy.choice import MADE_FROM, WAYS, Chosen, as_wanted, way_of
+from foz.deploy.choice import MADE_FROM, WAYS, Chosen, as_wanted, published, way_of
 from foz.deploy.source import BuiltIn, OnDisk, OnHub, OnOllama
 from foz.ports.clock import Clock
 from foz.ports.engine import LLAMA_CPP, VLLM
@@ -276,7 +276,7 @@ def _makes(chosen: Chosen, wish: Wish) -> Quantization | None:
 
 def _safetensors(folder: Path) -> tuple[File, ...]:
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
-    weights = [name for name in files if name.endswith(".safetensors")]
+    weights = published(list(files))
     if not weights or looking.CONFIG not in files:
         raise NotFound(f"{folder.name} is a folder without safetensors and a {looking.CONFIG}.", field="source")
     return tuple(File(name, files[name]) for name in (looking.CONFIG, *weights))
