@@ -156,6 +156,7 @@ def test_every_field_of_a_load_becomes_an_option(program: Path, model: Path) -> 
             "quantization": "bitsandbytes",
             "load_format": "auto",
             "allowed_origins": "[]",
+            "allowed_media_domains": "['nowhere.invalid']",
             "api_key": "None",
             "trust_remote_code": "False",
             "enforce_eager": "True",

@@ -13,6 +13,8 @@ from foz.ports.engine import Load
 
 GIB = 1 << 30
 HOST = "127.0.0.1"
+NOWHERE = "nowhere.invalid"
+"""The only place of the web that it may look at: whoever asks could have it look around on our network."""
 _OURS = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
 _BACKENDS = {True: "FLASH_ATTN", False: "TRITON_ATTN"}
 
@@ -28,6 +30,7 @@ def command(program: str, load: Load, place: tuple[str, int], options: Sequence[
         "--max-num-seqs", str(load.slots),
         "--max-model-len", str(load.context),
         "--allowed-origins", "[]",
+        "--allowed-media-domains", NOWHERE,
         "--disable-uvicorn-access-log",
     ]  # fmt: skip
     said += (

@@ -16,6 +16,7 @@ def read(words: Sequence[str]) -> argparse.Namespace:
         serve.add_argument(name)
     serve.add_argument("--served-model-name", nargs="+")
     serve.add_argument("--api-key", nargs="+")
+    serve.add_argument("--allowed-media-domains", nargs="+")
     serve.add_argument("--allowed-origins", default='["*"]')
     serve.add_argument("--load-format", default="auto")
     serve.add_argument("--dtype", default="auto")
