@@ -86,14 +86,19 @@ def serves(gateway: Served, model: str) -> bool:
 
 def engines(gateway: Served) -> list[int]:
     """The processes of llama.cpp that this gateway, or any before it in its folder, has started."""
-    found = []
+    return [pid for pid, command in programs(gateway).items() if b"foz.runtime.llamacpp.child" in command]
+
+
+def programs(gateway: Served) -> dict[int, bytes]:
+    """All that it has started to run models with, or to find and make them, and that still runs: their commands."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command, seen = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
         except OSError:
             continue
-        if b"foz.runtime.llamacpp.child" in command and f"HOME={gateway.folder}".encode() in seen:
-            found.append(int(folder.name))
+        if b"foz.runtime." in command and f"HOME={gateway.folder}".encode() in seen:
+            found[int(folder.name)] = command
     return found
 
 
@@ -132,8 +137,8 @@ def kept(gateway: Served) -> list[str]:
     return sorted(path.name for path in root.rglob("*") if path.is_file() and ".found" not in path.parts)
 
 
-def no_engine(gateway: Served, within: float = 2) -> float:
-    """Seconds until none of its engines is left."""
+def no_orphan(gateway: Served, within: float = 2) -> float:
+    """Seconds until nothing is left of what it has started."""
     began = time.monotonic()
-    wait_until(lambda: not engines(gateway), "the last engine to be gone", within)
+    wait_until(lambda: not programs(gateway), "the last of its programs to be gone", within)
     return time.monotonic() - began

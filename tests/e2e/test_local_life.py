@@ -27,7 +27,8 @@ from tests.e2e.deploying import (
     engines,
     kept,
     memory,
-    no_engine,
+    no_orphan,
+    programs,
     serves,
     spent,
     unloaded,
@@ -38,11 +39,17 @@ SLOTS = 8
 OPTIONS = {"max_batch_size": SLOTS, "context": 512}
 FETCHED = {"model_type": "large", "source": "hf:rivers/large", "deployment_config": OPTIONS}
 HERE = {"model_type": "large", "source": "large.gguf", "deployment_config": OPTIONS}
+SIXTEEN = gguf.Shape(layers=8)
+MADE = {**HERE, "source": "sixteen.gguf", "quantization": "int8"}
+"""A hundred megabytes of sixteen bits, of which eight are made."""
 STREAMS = 3
 SMALL = {"model_type": "small", "source": "small.gguf"}
 CONFIG = "[local]\nstall = 2\n"
 TOKENS = 60
 ROUNDS = 3
+WISHES = {"downloading_weights": FETCHED, "model_initialization": MADE, "model_loading": HERE}
+HALF = {"downloading_weights": 20_000_000, "model_initialization": 2_000_000}
+"""Bytes."""
 FIRST_PAUSE = 10.0
 """Seconds before what failed is tried again for the first time."""
 
@@ -73,6 +80,7 @@ def _start(folder: Path, hub: Upstream | None = None, shelf: Path | None = None)
         (folder / "data").chmod(0o700)
         os.link(shelf / "hf/rivers/large/large-Q8_0.gguf", models / "large.gguf")
         gguf.write(models / "small.gguf", gguf.SMALL)
+        gguf.write(models / "sixteen.gguf", SIXTEEN, weights="f16")
     return start_gateway(folder, config=CONFIG, environment={"HF_ENDPOINT": hub.url} if hub else {})
 
 
@@ -171,38 +179,42 @@ def test_what_comes_has_not_failed(hub: Upstream, tmp_path: Path) -> None:
         assert kept(gateway) == []
 
 
+def _begun(folder: Path) -> int:
+    """Bytes of what is half fetched or half made."""
+    return sum(part.stat().st_size for part in folder.rglob("*.partial"))
+
+
 def _killed_at(gateway: Served, url: str, stage: str) -> float:
-    """Kills a gateway, and all that is its own, at this stage; the second at which that was."""
+    """Kills a gateway, and all that is its own, in the middle of this stage; the second at which that was."""
 
     def there() -> bool:
-        one = data(gateway, "GET", url)
-        return bool(one["current_stage"] == stage and (stage == "model_loading" or one["progress"] > 20))
+        has = stage == "model_loading" or _begun(gateway.folder) > HALF[stage]
+        return bool(has and data(gateway, "GET", url)["current_stage"] == stage)
 
     gateway.wait_for(there, stage, 60)
     gateway.kill()
     return time.monotonic()
 
 
-@pytest.mark.parametrize("stage", ["downloading_weights", "model_loading"])
+@pytest.mark.parametrize("stage", ["downloading_weights", "model_initialization", "model_loading"])
 def test_a_gateway_that_is_killed_on_the_way_goes_on(hub: Upstream, shelf: Path, tmp_path: Path, stage: str) -> None:
-    """Killed while it downloads or loads, a gateway leaves no engine, and its successor ends what it began."""
+    """Killed while it downloads, converts or loads, a gateway leaves no process; its successor ends what it began."""
     fetches = stage == "downloading_weights"
     first = _start(tmp_path, *((hub,) if fetches else (None, shelf)))
     try:
-        told = data(first, "POST", "/models/local/deploy", FETCHED if fetches else HERE)
+        told = data(first, "POST", "/models/local/deploy", WISHES[stage])
         killed = _killed_at(first, told["progress_url"], stage)
     finally:
         first.kill()
-    _tell("seconds until no engine was left", no_engine(first))
-    had = sum(part.stat().st_size for part in tmp_path.rglob("*.partial"))
+    _tell("seconds until nothing was left of it", no_orphan(first))
+    had = _begun(tmp_path)
     with _start(tmp_path, hub if fetches else None) as second:
         _tell("seconds until a gateway was ready again", time.monotonic() - killed)
         second.wait_for(lambda: serves(second, "large"), "the model", 60)
         _tell("seconds until the model answered", time.monotonic() - killed)
         assert len(engines(second)) == 1
-    assert no_engine(second) < 2
+    assert no_orphan(second) < 2
     if fetches:
-        assert had > 20_000_000
         assert _ranges(hub) == ["", f"bytes={had}-"]
 
 
@@ -230,29 +242,38 @@ def _failed_at(gateway: Served, url: str) -> dict[str, Any]:
     return found
 
 
-def test_engines_that_are_killed_come_back_by_themselves(shelf: Path, tmp_path: Path) -> None:
-    """An engine killed in the middle of streams and one killed while it loads run again some ten seconds later."""
+def _killed(gateway: Served, url: str, module: bytes, but: int = 0) -> dict[str, Any]:
+    """Kills a program of a deployment as soon as it is there; how the deployment has failed of it."""
+    found: list[int] = []
+
+    def there() -> bool:
+        found[:] = [pid for pid, command in programs(gateway).items() if module in command and pid != but]
+        return bool(found)
+
+    gateway.wait_for(there, module.decode(), 20)
+    os.kill(found[0], signal.SIGKILL)
+    return _failed_at(gateway, url)
+
+
+def test_what_is_killed_comes_back_by_itself(shelf: Path, tmp_path: Path) -> None:
+    """An engine in the middle of streams, one that loads and a conversion, killed, run again some ten seconds later."""
     with _start(tmp_path, shelf=shelf) as gateway:
         deployed(gateway, SMALL)
         (small,) = engines(gateway)
-        told = data(gateway, "POST", "/models/local/deploy", HERE)
-        gateway.wait_for(lambda: len(engines(gateway)) == 2, "a second engine", 20)
-        (large,) = {*engines(gateway)} - {small}
-        os.kill(large, signal.SIGKILL)
-        one = _failed_at(gateway, told["progress_url"])
-        assert (one["current_stage"], "signal 9" in one["error"], bool(one["next_try"])) == (
-            "model_loading",
-            True,
-            True,
-        )
+        wishes = {"model_loading": HERE, "model_initialization": {**MADE, "model_type": "made"}}
+        for (stage, wish), module in zip(wishes.items(), (b"llamacpp.child", b"eight_program"), strict=True):
+            told = data(gateway, "POST", "/models/local/deploy", wish)
+            one = _killed(gateway, told["progress_url"], module, but=small)
+            assert (one["current_stage"], "signal 9" in one["error"], bool(one["next_try"])) == (stage, True, True), one
+            assert data(gateway, "GET", f"/models/local/{wish['model_type']}")["status"] == "failed"
         rests = _streams(gateway, "small", small)
         killed = time.monotonic()
         assert [(b"[DONE]" in rest, b"upstream_cut" in rest) for rest in rests] == [(False, True)] * STREAMS
-        assert data(gateway, "GET", "/models/local/large")["status"] == "failed"
         gateway.wait_for(lambda: serves(gateway, "small"), "the small model", FIRST_PAUSE + 10)
         back = time.monotonic() - killed
-        gateway.wait_for(lambda: serves(gateway, "large"), "the large model", 10)
         assert back >= FIRST_PAUSE - 1
         _tell("seconds until an engine killed in a stream answered again", back)
-        assert len(engines(gateway)) == 2
-    assert no_engine(gateway) < 2
+        gateway.wait_for(lambda: serves(gateway, "large") and serves(gateway, "made"), "the others", 20)
+        assert len(engines(gateway)) == len(programs(gateway)) == 3
+        assert _begun(tmp_path) == 0
+    assert no_orphan(gateway) < 2

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from foz.canon.fault import Bug, Timeout
+from foz.canon.fault import Bug, Down, Timeout
 
 T = TypeVar("T")
 LONGEST_LINE = 32 * 2**20
@@ -29,7 +29,7 @@ async def run(
 ) -> int:  # fmt: skip
     """
     Runs it to its end; each line that it says is told. Its exit status. Raises Timeout where it says nothing for so
-    many seconds, and Bug with its last words where it fails in a way of its own.
+    many seconds, Down where a signal ends it, and Bug with its last words where it fails in a way of its own.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module,
@@ -57,7 +57,9 @@ async def run(
             await process.wait()
         last.cancel()
         stdin.close()
-    if code == 1 or code < 0:
+    if code < 0:
+        raise Down(f"{module.rpartition('.')[2]} was ended by signal {-code} before it was done")
+    if code == 1:
         raise Bug(f"{module} failed ({code}): {words.splitlines()[-1] if words else 'it said nothing'}")
     return code
 
