@@ -3,7 +3,7 @@ The nodes of a cluster: who is there, and how each one is, heard by beats.
 
 A node that Ray has given up is away at once. One that does not answer is away after two beats that failed, or after
 some seconds of silence, whichever is first; where it is our own line that is cut nothing is concluded for a while: the
-nodes may be well, and go on for some time without us.
+nodes may be well, and go on for some time without us, as long as their engines can be connected to.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from foz.ports.sites import Node, Site
 log = logging.getLogger("foz.cluster")
 
 LAST_SECONDS = 3.0
+CONNECT_SECONDS = 1.0
 
 
 class Manners(Struct, frozen=True):
@@ -144,6 +145,8 @@ class Cluster:
             except (Down, TimeoutError) as error:
                 if self._line.up:
                     misses += manners.misses if isinstance(error, TimeoutError) else 1
+                elif not await _listens(far.doors()):
+                    misses = manners.misses
                 if misses >= manners.misses or self._clock.monotonic() - heard > manners.patience:
                     self._goes(far, str(error) or f"it was silent for {manners.silence:g} seconds")
             else:
@@ -176,6 +179,18 @@ class Cluster:
         log.warning("the node '%s' does not answer: %s", far.name, why)
         far.go()
         self._changed()
+
+
+async def _listens(doors: Sequence[tuple[str, int]]) -> bool:
+    """Whether somebody is there, at each of them."""
+    for host, port in doors:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(host, port)
+        except OSError:  # a timeout is one
+            return False
+        writer.close()
+    return True
 
 
 def _node(far: FarNode) -> Node:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw
@@ -102,6 +103,11 @@ class FarNode:
         processes, self._processes = self._processes, {}
         for process in processes.values():
             process.hear(None)
+
+    def doors(self) -> list[tuple[str, int]]:
+        """Where its engines listen."""
+        urls = [urlsplit(one.url) for one in self._processes.values() if one.url]
+        return [(url.hostname, url.port) for url in urls if url.hostname and url.port]
 
     def site(self) -> Site | None:
         """What it has, as it can be asked now."""

@@ -8,13 +8,16 @@ import pytest
 from msgspec import Raw, structs
 
 import foz
+from foz.canon.deployment import Weights
 from foz.canon.fault import Down
 from foz.cluster.cluster import Cluster, Manners
-from foz.cluster.words import BEAT, Card, Member, Pulse
+from foz.cluster.words import END, WORK, Answer, Card, Member, Pulse, Running, State
+from foz.ports.engine import Load
 from foz.ports.machine import Room
 from foz.testing.clock import LoopClock
 
 QUICK = Manners(beat=0.002, silence=0.1, misses=2, patience=0.2)
+LOAD = Load("m", Weights("/m.gguf", 1, "llama", "Q8_0"), slots=1, context=1, threads=1)
 PULSE = Pulse(foz.__version__, Room(8, 4, 2), engines=(Card("word", ()),))
 
 
@@ -31,6 +34,8 @@ class Held:
         self.failing: dict[str, int] = {}
         """How many more beats fail, by node."""
         self.silent: set[str] = set()
+        self.running = Running("http://127.0.0.1:1", "key", 77)
+        """What is started is this."""
         self.beats = 0
         self.ended: list[str] = []
 
@@ -38,9 +43,11 @@ class Held:
         await asyncio.Event().wait()
 
     async def ask(self, node: str, method: str, body: bytes) -> Raw:
-        if method != BEAT:
+        if method == END:
             self.ended.append(node)
             return Raw(b"null")
+        if method == WORK:
+            return Raw(msgspec.json.encode(Answer(Raw(msgspec.json.encode(self.running)))))
         self.beats += 1
         if node in self.silent:
             await asyncio.Event().wait()
@@ -53,9 +60,9 @@ class Held:
 
 
 class Town:
-    def __init__(self) -> None:
+    def __init__(self, manners: Manners) -> None:
         self.changes = 0
-        self.cluster = Cluster(self._made, LoopClock(), self._change, QUICK)
+        self.cluster = Cluster(self._made, LoopClock(), self._change, manners)
 
     def _made(self, told: Callable[[Sequence[Member] | None], None]) -> Held:
         self.line = Held(told)
@@ -77,9 +84,9 @@ class Town:
             await asyncio.sleep(0.001)
 
 
-def _run(work: Callable[[Town], Awaitable[None]]) -> None:
+def _run(work: Callable[[Town], Awaitable[None]], manners: Manners = QUICK) -> None:
     async def there() -> None:
-        town = Town()
+        town = Town(manners)
         running = asyncio.ensure_future(town.cluster.run())
         try:
             async with asyncio.timeout(10):
@@ -155,6 +162,27 @@ def test_a_line_that_is_cut() -> None:
         await town.until("a", "b")
 
     _run(work)
+
+
+def test_a_line_that_is_cut_and_an_engine_that_is_gone() -> None:
+    """While our own line is cut a node stays as long as its engines can be connected to, and no longer."""
+
+    async def work(town: Town) -> None:
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        town.line.running = Running(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "key", 77)
+        town.line.pulse = structs.replace(PULSE, processes={"1": State()})
+        site = town.cluster.site("b")
+        assert site is not None
+        process = await site.engines["word"].start(LOAD)
+        town.line.up = False
+        await town.beats(10)
+        assert town.there() == ["a", "b"]
+        server.close()
+        await town.until("a")
+        with pytest.raises(Down, match="knows of no such engine"):
+            await process.wait()
+
+    _run(work, structs.replace(QUICK, patience=60.0))
 
 
 def test_another_version() -> None:
