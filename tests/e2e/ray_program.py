@@ -22,13 +22,15 @@ SOON = {
     "health_check_failure_threshold": 3,
 }
 
+MODEST: dict[str, Any] = {"num_cpus": 0, "include_log_monitor": False}
+
 
 def main() -> None:
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     folder = Path(sys.argv[1])
     cluster: Any = ray.cluster_utils.Cluster()
-    cluster.add_node(num_cpus=0, include_dashboard=False, _system_config=SOON)
+    cluster.add_node(include_dashboard=False, no_monitor=True, _system_config=SOON, **MODEST)
     out.write(f"{cluster.address}\n")
     nodes: dict[str, Any] = {}
     for line in sys.stdin:
@@ -36,7 +38,7 @@ def main() -> None:
         if order == "add":
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             os.environ.update(FOZ_DATA=str(folder / name), HOME=str(folder / name))
-            nodes[name] = cluster.add_node(num_cpus=0, labels={LABEL: name})
+            nodes[name] = cluster.add_node(labels={LABEL: name}, **MODEST)
         else:
             cluster.remove_node(nodes.pop(name), allow_graceful=False)
         out.write(f"{order} {name}\n")

@@ -146,6 +146,26 @@ def test_a_node_that_was_lost_joins_again(house: House) -> None:
     assert "it is tried again" in house.node.stderr
 
 
+def test_only_this_machine_is_listened_to(house: House) -> None:
+    """A cluster that was begun without an address listens on 127.0.0.1 alone, with all of its processes."""
+    pids = {*_rays(house.gateway.folder), *_rays(house.folder / "there")}
+    listening = subprocess.run(("ss", "-ltnpH"), capture_output=True, text=True, timeout=10, check=True).stdout
+    places = [
+        line.split()[3].rpartition(":")[0]
+        for line in listening.splitlines()
+        if any(f"pid={pid}," in line for pid in pids)
+    ]
+    assert places
+    assert {place.removeprefix("[::ffff:").strip("[]") for place in places} == {"127.0.0.1"}
+
+
+def test_a_node_command_that_is_killed(house: House) -> None:
+    """Who kills the command leaves nothing of Ray behind, and no engine."""
+    house.node.kill()
+    wait_until(lambda: not _rays(house.folder / "there"), "Ray to be gone from the node")
+    house.gateway.wait_for(lambda: not house.is_there(), "its loss to be seen", 5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

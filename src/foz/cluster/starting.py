@@ -29,7 +29,9 @@ ONLY_HERE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 HERE = "--here"
 _PROGRAM = (sys.executable, "-m", "foz.cluster.ray_start")
 _START = ("start", "--block", "--disable-usage-stats")
-_MODEST = ("--num-cpus=0", "--num-gpus=0", "--object-store-memory=80000000")
+_MODEST = ("--num-cpus=0", "--num-gpus=0", "--object-store-memory=80000000", "--include-log-monitor=false")
+_BARE = ("--include-dashboard=false", "--no-monitor")
+"""Nothing of a first node that Foz does not need: each listens."""
 
 
 class Joining(Struct, frozen=True):
@@ -83,7 +85,7 @@ def environment(token: Path, host: str) -> dict[str, str]:
 def head(host: str, port: int) -> tuple[str, ...]:
     """The command that starts a cluster on this machine."""
     orders = (f"--node-ip-address={host}", f"--port={port}", f"--system-config={_SOON}")
-    return (*_PROGRAM, *_START, "--head", "--include-dashboard=false", *orders, *_MODEST)
+    return (*_PROGRAM, *_START, "--head", *_BARE, *orders, *_MODEST)
 
 
 def member(joining: Joining) -> tuple[str, ...]:
