@@ -188,3 +188,12 @@ def test_without_ray(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     ran = _foz(tmp_path, *arguments, code="import sys\nsys.modules['ray'] = None")
     assert ran.returncode == 1
     assert "Ray is not installed: pip install 'foz[cluster]'" in ran.stderr
+
+
+def test_a_node_that_nobody_knows_without_ray(tmp_path: Path) -> None:
+    """Where there is no cluster and no Ray a deployment on another machine is refused with how to install it."""
+    wish = ("deploy", "foz-tiny", "--source", "foz:foz-tiny", "--node", "worker-01")
+    ran = _foz(tmp_path, *wish, code="import sys\nsys.modules['ray'] = None")
+    assert ran.returncode == 1
+    assert "There is no node 'worker-01'. Known nodes: local." in ran.stderr
+    assert "[cluster] address names. Ray is not installed: pip install 'foz[cluster]'." in ran.stderr

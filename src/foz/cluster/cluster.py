@@ -8,6 +8,7 @@ nodes may be well, and go on for some time without us, as long as their engines 
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from foz.ports.sites import Node, Site
 log = logging.getLogger("foz.cluster")
 
 LAST_SECONDS = 3.0
+TWICE = "several machines are called so: give each a name of its own"
 CONNECT_SECONDS = 1.0
 
 
@@ -114,15 +116,19 @@ class Cluster:
             self._changed()
             return
         self.trouble = None
-        there = {member.name: member for member in members}
+        called = Counter(member.name for member in members)
+        there = {member.name: member for member in members if called[member.name] == 1}
+        for name in called:
+            self._nodes.setdefault(name, FarNode(name, self._post))
         for name, far in self._nodes.items():
+            far.wrong = TWICE if called[name] > 1 else None
             if name not in there:
-                self._goes(far, "Ray has given it up")
+                self._goes(far, far.wrong or "Ray has given it up")
                 task = self._beating.pop(name, None)
                 if task is not None:
                     task.cancel()
         for name, member in there.items():
-            far = self._nodes.setdefault(name, FarNode(name, self._post))
+            far = self._nodes[name]
             far.address = member.address
             if name not in self._beating:
                 self._beating[name] = asyncio.ensure_future(self._beat(far))
@@ -195,7 +201,7 @@ async def _listens(doors: Sequence[tuple[str, int]]) -> bool:
 
 def _node(far: FarNode) -> Node:
     pulse = far.pulse
-    trouble = "it does not answer" if far.away else None
+    trouble = far.wrong or ("it does not answer" if far.away else None)
     if pulse is None:
         return Node(far.name, None, trouble=trouble or "it has not answered yet")
     if pulse.version != foz.__version__:

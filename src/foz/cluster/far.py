@@ -67,6 +67,8 @@ class FarNode:
         self.pulse: Pulse | None = None
         """What it told last."""
         self.away = True
+        self.wrong: str | None = None
+        """Why it cannot be used though it may answer."""
         self._post = post
         self._run = secrets.token_hex(6)
         """What a keeper still ends for the gateway that ran before is called otherwise."""

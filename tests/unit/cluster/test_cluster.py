@@ -117,6 +117,20 @@ def test_who_is_given_up_is_away_at_once() -> None:
     _run(work)
 
 
+def test_two_machines_of_one_name() -> None:
+    """A name that two machines have is nobody's, which is said; when one of them is gone it is the other's."""
+
+    async def work(town: Town) -> None:
+        town.line.told((Member("a", "10.0.0.1"), Member("b", "10.0.0.2"), Member("b", "10.0.0.3")))
+        assert town.there() == ["a"]
+        assert town.cluster.site("b") is None
+        assert town.cluster.nodes()[1].trouble == "several machines are called so: give each a name of its own"
+        town.line.told((Member("a", "10.0.0.1"), Member("b", "10.0.0.3")))
+        await town.until("a", "b")
+
+    _run(work)
+
+
 def test_one_missed_beat_is_nothing() -> None:
     """One beat that fails has no consequence, two in a row have, and the first that does not has none any more."""
 
