@@ -13,7 +13,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -46,6 +46,8 @@ class Plan(Struct, frozen=True):
     """What its only worker is called, where that is not a number."""
     porch: Porch | None = None
     """Where its only worker is started by its first caller."""
+    environment: Mapping[str, str] | None = None
+    """Of the workers, where it is not ours."""
 
 
 class Worker:
@@ -145,6 +147,7 @@ class Worker:
             f"{lifeline.fileno()}:{','.join(map(str, numbers))}:{'first' if herald else ''}",
             pass_fds=(*numbers, lifeline.fileno()),
             stdin=asyncio.subprocess.DEVNULL,
+            env=self._plan.environment,
             start_new_session=True,  # Ctrl-C is ours to pass on
         )
 
