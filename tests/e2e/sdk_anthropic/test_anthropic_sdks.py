@@ -1,5 +1,6 @@
 """
-Anthropic's official SDK, in three major versions, runs the whole surface against `foz serve` over a real socket.
+Anthropic's official SDK, in three major versions, runs the whole surface against `foz serve` over a real socket; the
+one for Node runs what people use most of it.
 
 Each version is a program of its own that runs all its checks against one set-up of the gateway and reports them; each
 check is a test here. The set-ups: the simulated model within the gateway (`TEST_MODE`), a provider of another dialect
@@ -8,6 +9,7 @@ gateway between.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,10 +24,12 @@ from foz.testing.process import clean_environment, start_gateway, start_upstream
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
+NODE = ROOT / "tests/node/anthropic"
 VERSIONS = {"anthropic0": "0.", "anthropic1": "1.", "anthropic2": "2."}
 NEWEST = ("anthropic2",)
 SETUPS = {"fake": VERSIONS, "simulated": NEWEST, "openai": NEWEST, "relay": VERSIONS, "translate": NEWEST}
 """And the versions that speak in each."""
+NODE_SETUPS = ("simulated", "relay")
 ABOUT_MODELS = ("messages", "tools")
 """Checks of what a model says; the others are of a gateway."""
 KEY = "sk-check-0123456789"
@@ -120,16 +124,24 @@ class Programs:
         return self._stack.enter_context(start_upstream(self._folder / program, program=program)).port
 
     def _report(self, sdk: str, setup: str) -> Report:
+        if sdk == "node":
+            program = shutil.which("node", path=f"{Path(sys.executable).parent}:{clean_environment()['PATH']}")
+            assert program, "node is not installed: run `make test`, which installs it"
+            return self._ran([program, str(NODE / "speak.mjs"), self._site(setup)], {})
         site = msgspec.json.decode(self._site(setup))
         slow = site["slow_key"].split()
         site["slow_key"] = slow[list(SETUPS[setup]).index(sdk) % len(slow)]
         parts = ABOUT_MODELS if setup == "fake" else ()
         target = Path(sys.executable).parents[1] / "sdk" / sdk
         assert target.is_dir(), f"{target} is missing: run `make test`, which installs it"
+        command = [sys.executable, "-m", "tests.e2e.sdk_anthropic.speak", msgspec.json.encode(site).decode(), *parts]
+        return self._ran(command, {"PYTHONPATH": f"{target}:{ROOT}"})
+
+    def _ran(self, command: list[str], extra: dict[str, str]) -> Report:
+        """What a program reports."""
         ran = subprocess.run(
-            [sys.executable, "-m", "tests.e2e.sdk_anthropic.speak", msgspec.json.encode(site).decode(), *parts],
-            cwd=ROOT, env=clean_environment({"PYTHONPATH": f"{target}:{ROOT}"}), capture_output=True, text=True,
-            timeout=100, check=False,
+            command,
+            cwd=ROOT, env=clean_environment(extra), capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
         first, *lines = [msgspec.json.decode(line) for line in ran.stdout.splitlines()] or [{"version": "none"}]
         wrong = {line["check"]: line["wrong"] for line in lines}
@@ -157,6 +169,10 @@ CASES = [
     for sdk in versions
     for check in CHECKS
     if setup != "fake" or check.startswith(ABOUT_MODELS)
+] + [
+    (setup, "node", f"node.{name}")
+    for setup in NODE_SETUPS
+    for name in re.findall(r"^export async function (check\w+)\(", (NODE / "checks.mjs").read_text(), re.MULTILINE)
 ]
 
 
@@ -174,3 +190,8 @@ def test_check(programs: Programs, setup: str, sdk: str, check: str) -> None:
 def test_versions_are_the_majors(programs: Programs, sdk: str) -> None:
     """Each program really speaks through the major version that it is named after."""
     assert programs.report(sdk, "relay").version.startswith(VERSIONS[sdk])
+
+
+def test_node_is_of_the_newest_major(programs: Programs) -> None:
+    """The program for Node really speaks through the newest major version."""
+    assert programs.report("node", "relay").version.startswith("1.")

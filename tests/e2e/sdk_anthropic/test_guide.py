@@ -1,6 +1,7 @@
 """What the guide for Anthropic's programs tells people to set and to write, as it stands but for the port."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ def _blocks(kind: str) -> list[str]:
 
 
 def test_the_two_settings_are_enough(tmp_path: Path) -> None:
-    """With the guide's two settings exported, its program prints an answer, in each major version of the SDK."""
+    """With the guide's two settings exported, its programs print an answer, in each version of the SDK."""
     exports = next(block for block in _blocks("sh") if block.startswith("export"))
     (program,) = _blocks("python")
     (tmp_path / "program.py").write_text(program)
@@ -29,13 +30,20 @@ def test_the_two_settings_are_enough(tmp_path: Path) -> None:
         assert gateway.url in settings
         for version in VERSIONS:
             target = Path(sys.executable).parents[1] / "sdk" / version
-            ran = subprocess.run(
-                ["sh", "-e", "-c", f'{settings}\nexec "$0" program.py', sys.executable],
-                cwd=tmp_path, env=clean_environment({"PYTHONPATH": str(target)}), capture_output=True, text=True,
-                timeout=60, check=False,
-            )  # fmt: skip
-            assert ran.returncode == 0, ran.stderr
-            assert ran.stdout.startswith("This is Foz's simulated model.")
+            _answered(settings, [sys.executable, "program.py"], tmp_path, {"PYTHONPATH": str(target)})
+        node = shutil.which("node", path=f"{Path(sys.executable).parent}:{clean_environment()['PATH']}")
+        assert node, "node is not installed: run `make test`, which installs it"
+        (program,) = _blocks("js")
+        _answered(settings, [node, "--input-type=module", "-e", program], ROOT / "tests/node", {})
+
+
+def _answered(settings: str, command: list[str], folder: Path, extra: dict[str, str]) -> None:
+    ran = subprocess.run(
+        ["sh", "-e", "-c", f'{settings}\nexec "$0" "$@"', *command],
+        cwd=folder, env=clean_environment(extra), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("This is Foz's simulated model.")
 
 
 @pytest.mark.parametrize("word", ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
