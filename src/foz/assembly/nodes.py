@@ -27,6 +27,7 @@ from foz.config.refusal import ConfigError
 from foz.config.settings import Settings
 from foz.ports.clock import Clock
 from foz.ports.sites import Node, Site, Sites
+from foz.runtime.ownership import Ownership
 
 TELL_SECONDS = 2.0
 """How often the memory of nodes is told anew."""
@@ -46,11 +47,17 @@ def token(settings: Settings) -> Path:
     return settings.cluster.token or settings.data / starting.TOKEN
 
 
+def seen(settings: Settings) -> Board | None:
+    """What the gateway that owns the engines sees of the cluster; None where none does."""
+    known = settings.cluster.address is not None and Ownership(settings.data).taken()
+    return board.read(settings.data) if known else None
+
+
 def others(settings: Settings) -> Callable[[], Sequence[Node]]:
     """The nodes of the cluster, as its owner told them last."""
 
     def read() -> Sequence[Node]:
-        found = board.read(settings.data) if settings.cluster.address else None
+        found = seen(settings)
         return () if found is None else found.nodes
 
     return read
@@ -65,7 +72,7 @@ def advice(settings: Settings) -> Callable[[], str]:
             why = starting.missing()
             install = "" if why is None else f" {why}."
             return f" Other machines are nodes of a cluster, which [cluster] address names.{install}"
-        found = board.read(settings.data)
+        found = seen(settings)
         if found is None:
             return f" No gateway that runs now has looked for others at {address}."
         if found.trouble is not None:
@@ -121,9 +128,9 @@ class Nodes:
 
 def _line(settings: Settings, address: str, clock: Clock, told: Callable[[Sequence[Member] | None], None]) -> Line:
     space = sha256(f"{gethostname()} {settings.data.absolute()}".encode()).hexdigest()[:16]
-    seen = _seen(process_environment())
     host = address.rpartition(":")[0]
-    return Line(_PROGRAM, starting.seen_by(seen, token(settings), host), Link(address, space, os.getpid()), clock, told)
+    whole = starting.seen_by(_seen(process_environment()), token(settings), host)
+    return Line(_PROGRAM, whole, Link(address, space, os.getpid()), clock, told)
 
 
 def _seen(ours: Mapping[str, str]) -> dict[str, str]:

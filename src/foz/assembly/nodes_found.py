@@ -3,9 +3,9 @@
 import socket
 from pathlib import Path
 
-from foz.assembly.nodes import token
+from foz.assembly.nodes import seen, token
 from foz.canon.amount import size
-from foz.cluster import board, starting
+from foz.cluster import starting
 from foz.config.checkup.finding import Finding, note, ok, problem, warning
 from foz.config.settings import Settings
 from foz.ports.sites import Node
@@ -30,15 +30,16 @@ def cluster(settings: Settings) -> list[Finding]:
     except OSError as error:
         told = f"nobody answers at {address}: {error.strerror or error}"
         return [*found, problem(TOPIC, told, "foz node start on the machine that has this address")]
-    seen = board.read(settings.data)
-    if seen is None:
+    told_by_owner = seen(settings)
+    if told_by_owner is None:
         return [*found, ok(TOPIC, f"{address} listens; who is in it is known while `foz serve` runs")]
-    if seen.trouble is not None:
-        return [*found, problem(TOPIC, f"{address} is not reached: {seen.trouble}", "look at foz node's own words")]
-    if not seen.nodes:
+    if told_by_owner.trouble is not None:
+        why = f"{address} is not reached: {told_by_owner.trouble}"
+        return [*found, problem(TOPIC, why, "look at foz node's own words")]
+    if not told_by_owner.nodes:
         told = f"{address} has no node besides this machine"
         return [*found, note(TOPIC, told, f"foz node join {address} on another machine")]
-    return [*found, *[_node(node) for node in seen.nodes]]
+    return [*found, *[_node(node) for node in told_by_owner.nodes]]
 
 
 def _token(path: Path) -> list[Finding]:

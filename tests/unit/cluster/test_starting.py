@@ -1,10 +1,12 @@
 """How machines become nodes, and what is written down of them for others."""
 
+import socket
 import stat
 from pathlib import Path
 
 import pytest
 
+from foz.assembly.nodes import advice, others
 from foz.assembly.nodes_found import cluster
 from foz.cluster import board
 from foz.cluster.board import Board
@@ -13,6 +15,7 @@ from foz.config.load import load
 from foz.config.refusal import ConfigError
 from foz.ports.machine import Room
 from foz.ports.sites import Node
+from foz.runtime.ownership import Ownership
 
 WELL = Node("a", Room(8 << 30, 4 << 30, 2, "A Processor"))
 
@@ -97,3 +100,27 @@ def test_doctor_of_a_cluster_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "cluster.token").chmod(0o644)
     wide, _ = cluster(settings)
     assert (wide.level, wide.todo) == ("warning", f"chmod 600 {tmp_path / 'cluster.token'}")
+
+
+def test_who_is_seen(tmp_path: Path) -> None:
+    """What a gateway that is gone has written is not believed; what one that runs writes is, also its trouble."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    given = {"HOME": str(tmp_path), "FOZ_DATA": str(tmp_path), "FOZ_CLUSTER_ADDRESS": address}
+    settings = load(given, tmp_path)
+    make_token(tmp_path / "cluster.token")
+    board.write(tmp_path, Board((WELL, Node("b", None, trouble="it does not answer"))))
+    assert list(others(settings)()) == []
+    assert [one.level for one in cluster(settings)] == ["ok"]
+    owner = Ownership(tmp_path)
+    assert owner.take()
+    assert [one.name for one in others(settings)()] == ["a", "b"]
+    assert [(one.topic, one.level) for one in cluster(settings)] == [("node a", "ok"), ("node b", "warning")]
+    board.write(tmp_path, Board((), "nobody answers there"))
+    (found,) = cluster(settings)
+    assert (found.level, "nobody answers there" in found.what) == ("problem", True)
+    assert "is not reached: nobody answers there" in advice(settings)()
+    board.write(tmp_path, Board())
+    assert [one.level for one in cluster(settings)] == ["note"]
+    owner.close()
+    listener.close()
