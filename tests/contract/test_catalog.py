@@ -95,8 +95,8 @@ def test_a_local_server_is_looked_for_on_this_machine(row: ProviderRow) -> None:
 
 
 def test_every_quirk_that_a_row_may_name_changes_something() -> None:
-    """Each quirk that a row may name changes a dialect's manner, its speech, or what stands around the upstream."""
-    spoken = {"families", "dedicated"}
+    """Each quirk of a row changes a dialect's manner, its speech, what it is sent, or what is around its upstream."""
+    spoken = {"families", "dedicated", "links"}
 
     assert set(get_args(Quirk)) == {*QUIRKS, *spoken, *(word for word in WRAPPERS if word in get_args(Quirk))}
     assert all(manner_of([quirk]) != manner_of([]) for quirk in QUIRKS)

@@ -345,7 +345,7 @@ def test_pictures_and_files_are_heard() -> None:
         Media("file", "https://example.com/a.pdf"),
         Media("audio", data="QQ==", mime="audio/wav"),
     )
-    assert (set(ask.needs), set(ask.files)) == ({"images", "files", "audio"}, {"file-foz1"})
+    assert (set(ask.needs), set(ask.files)) == ({"images", "files", "audio", "links"}, {"file-foz1"})
 
 
 def test_the_rest_of_a_body_is_heard() -> None:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -38,6 +38,9 @@ targets = ["local/house", "bought/simulated"]
 """
 
 
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+
+
 class Town(NamedTuple):
     """A gateway and the servers that it knows."""
 
@@ -59,7 +62,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 def test_a_model_of_a_server_of_openais_dialect_is_deployed(town: Town) -> None:
-    """It answers under its own name through its provider, is shown, and as a first target, and is forgotten."""
+    """It answers by its own name through its provider, and as a first target, follows no links, and is forgotten."""
     over = _over(town.gateway, {"model_type": "house"})
     assert (over["status"], over["progress"]) == ("completed", 100)
     assert _said(town.gateway, "house")[0] == 200
@@ -67,8 +70,13 @@ def test_a_model_of_a_server_of_openais_dialect_is_deployed(town: Town) -> None:
     assert (shown["engine"], shown["health"]) == ("openai", "healthy")
     assert (shown["hardware"], shown["memory_usage"], shown["quantization"]) == (None, None, None)
     assert _said(town.gateway, "both")[0] == 200
+    assert _shown(town.gateway, "house", PIXEL)[0] == 200
+    for model in ("house", "box/simulated"):
+        status, said = _shown(town.gateway, model, "http://169.254.169.254/")
+        assert (status, "cannot do links" in said["error"]["message"]) == (400, True), said
+    assert _shown(town.gateway, "both", "http://169.254.169.254/")[0] == 200  # of the vendor
     paths = [path for path, *_ in town.box.logged()]
-    assert paths.count("/v1/chat/completions") == 3  # a probe and two calls
+    assert paths.count("/v1/chat/completions") == 5  # a probe and four calls
     assert _call(town.gateway, "DELETE", "/models/local/house")[0] == 200
     town.gateway.wait_for(lambda: _said(town.gateway, "house")[0] == 404, "it to be forgotten")
     assert _said(town.gateway, "both")[0] == 200
@@ -123,6 +131,13 @@ def test_doctor_says_from_whom_models_can_be_deployed(town: Town) -> None:
     assert found["engine ollama"] == "models of Ollama servers can be deployed: provider:ollama/..."
     assert "provider:box/..." in found["engine openai"]
     assert "bought" not in found["engine openai"]
+
+
+def _shown(gateway: Served, model: str, url: str) -> tuple[int, dict[str, Any]]:
+    """What it says of a picture."""
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    body = {"model": model, "messages": [{"role": "user", "content": content}]}
+    return _call(gateway, "POST", "/v1/chat/completions", body)
 
 
 def _loaded(server: Upstream) -> list[str]:

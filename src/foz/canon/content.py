@@ -28,6 +28,11 @@ class Media(Struct, frozen=True, tag="media"):
     file_id: str | None = None
     detail: str | None = None
 
+    @property
+    def is_link(self) -> bool:
+        """Whether somebody would have to go and fetch it."""
+        return self.url is not None and self.url[:5].lower() != "data:"
+
 
 class Reasoning(Struct, frozen=True, tag="reasoning"):
     """What a model thought. `signature` and `sealed` belong to the vendor and are replayed unchanged."""

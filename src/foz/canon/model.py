@@ -31,6 +31,8 @@ class Capability(StrEnum):
     JSON_SCHEMA = "json_schema"
     LOGPROBS = "logprobs"
     REASONING = "reasoning"
+    LINKS = "links"
+    """Pictures and their like that are only said by their address: whoever is asked would go there."""
     DIMENSIONS = "dimensions"
     """Vectors that are shorter than the model's own."""
 
@@ -42,6 +44,12 @@ class Profile(Struct, frozen=True):
     lacks: frozenset[str] = frozenset()
     context: int | None = None
     max_output: int | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether anything is known of the family; what may be sent to a machine says nothing of it."""
+        own = Profile(self.operations, self.lacks - {Capability.LINKS}, self.context, self.max_output)
+        return own != Profile()
 
 
 class Patience(Struct, frozen=True):

@@ -9,7 +9,7 @@ from foz.canon.model import Capability, Model, Patience, Placement, Target
 from foz.canon.money import FREE
 from foz.canon.request import Operation
 from foz.deploy.stages import progress
-from foz.providers.profile import profile
+from foz.providers.profile import profile, staying
 
 STARTING, DEPLOYING = "is being started", "is being deployed"
 """How the reason begins where waiting is all that is to be done."""
@@ -20,6 +20,7 @@ _LACKS = frozenset(
         Capability.IMAGES.value,
         Capability.AUDIO.value,
         Capability.FILES.value,
+        Capability.LINKS.value,
         Capability.DIMENSIONS.value,
     }
 )
@@ -46,7 +47,7 @@ def _model(deployment: Deployment, patience: Patience) -> Model:
         provider=served.provider if served else HERE,
         model=served.model if served else wish.model_id,
         placement=Placement.GPU,
-        profile=profile(served.model) if served else ours,
+        profile=staying(profile(served.model)) if served else ours,
         rates=FREE,
         patience=patience,
         barred=None if first else _why(deployment),

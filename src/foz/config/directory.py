@@ -23,7 +23,7 @@ from foz.ledger.price import Row, Table, built_in, rates
 from foz.ports.line import Line
 from foz.providers import naming
 from foz.providers.catalog import SIMULATED, SIMULATED_AGENT
-from foz.providers.profile import profile
+from foz.providers.profile import profile, staying
 from foz.skins.nemotron.skin import MODEL
 
 KEPT = 8_192
@@ -92,7 +92,7 @@ def casting(settings: Settings, table: Table, deployed: Sequence[Model] = ()) ->
             provider=provider,
             model=model,
             placement=bound.row.placement,
-            profile=profile(model),
+            profile=profile(model) if bound.row.may_look_around else staying(profile(model)),
             rates=rates(provider, model, table),
             patience=bound.patience,
             resend=bound.row.resend,

@@ -133,7 +133,8 @@ class ProviderSettings(Row):
         description="Peculiarities to work around: `max_tokens` (it knows the limit of an answer only by that name), "
         "`no_reasoning_back` (it refuses earlier thoughts in messages), `families` (how a model is told to think, and "
         "what its embeddings need, is its family's, as at NVIDIA), `loads` (models may be asleep and are waited for, "
-        "as at Hugging Face), `dedicated` (a Hugging Face endpoint of one model).",
+        "as at Hugging Face), `dedicated` (a Hugging Face endpoint of one model), `links` (a server of your own, "
+        "`placement` gpu, may follow links of callers to pictures and the like, wherever they lead).",
     )
     region: Region | None = Field(
         default=None, description="Of `oci`: the region, such as `us-chicago-1`; the profile's by default."

@@ -88,6 +88,12 @@ def profile(model: str) -> Profile:
     return Profile(known.operations, frozenset(lack.value for lack in known.lacks), known.context, known.max_output)
 
 
+@lru_cache(KEPT)
+def staying(known: Profile) -> Profile:
+    """The same, of a model that may not be sent anywhere: it would follow links from where we stand."""
+    return msgspec.structs.replace(known, lacks=known.lacks | {Capability.LINKS.value})
+
+
 def manner(model: str) -> Manner:
     """What the model's family takes of what Anthropic's dialect has to say."""
     known = family(model)

@@ -14,11 +14,12 @@ from foz.dialects.oci.telling import Facts
 Auth = Literal["bearer", "header", "none", "oci"]
 Dialect = Literal["openai", "anthropic", "huggingface", "ollama", "oci", "oci_agent"]
 Knows = Literal["", "org/name", "name:latest"]
-Quirk = Literal["max_tokens", "no_reasoning_back", "families", "loads", "dedicated"]
+Quirk = Literal["max_tokens", "no_reasoning_back", "families", "loads", "dedicated", "links"]
 """
 `max_tokens`: it knows the limit of an answer only by this name. `no_reasoning_back`: it refuses earlier thoughts.
 `families`: how its models are told to think and what their embeddings need is their families' (`profiles/`).
 `loads`: its models may be asleep; they are waited for. `dedicated`: a Hugging Face endpoint of one model.
+`links`: though we run it ourselves it may follow callers' links.
 """
 
 
@@ -70,6 +71,11 @@ class ProviderRow(Struct, frozen=True, forbid_unknown_fields=True):
     local: bool = False
     """It runs on a user's own machine: it needs no key, and unless its place is said it is looked for at `base_url`."""
     quirks: tuple[Quirk, ...] = ()
+
+    @property
+    def may_look_around(self) -> bool:
+        """Whether callers may send it links: it goes there from where it stands, and a vendor (or Ollama) does not."""
+        return self.placement is Placement.API or self.dialect == "ollama" or "links" in self.quirks
 
     @property
     def needs_key(self) -> bool:

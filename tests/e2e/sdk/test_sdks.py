@@ -57,7 +57,8 @@ targets = ["far/hidden/name:2"]
 
 
 def _provider(port: int) -> str:
-    return f'\n[[provider]]\nname = "far"\nbase_url = "http://127.0.0.1:{port}/v1"\nforwards = ["x-simulate-"]\n'
+    more = 'forwards = ["x-simulate-"]\nquirks = ["links"]\n'
+    return f'\n[[provider]]\nname = "far"\nbase_url = "http://127.0.0.1:{port}/v1"\n{more}'
 
 
 def _key(folder: Path, *options: str) -> str:

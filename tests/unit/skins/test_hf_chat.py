@@ -139,7 +139,7 @@ def test_a_pictures_url_may_stand_in_three_places(part: dict[str, object]) -> No
     body = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": content}]})
 
     assert _heard(content).parts == (Media("image", "https://x/a.png"),)
-    assert _codec().read(body).needs == {Capability.IMAGES}
+    assert _codec().read(body).needs == {Capability.IMAGES, Capability.LINKS}
 
 
 def test_a_pictures_words_are_not_lost() -> None:

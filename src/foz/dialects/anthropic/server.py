@@ -47,6 +47,8 @@ def _shown(parts: Iterable[Part]) -> Iterable[str]:
     for part in parts:
         if isinstance(part, Media):
             yield Capability.IMAGES if part.kind == "image" else Capability.FILES
+            if part.is_link:
+                yield Capability.LINKS
         elif isinstance(part, ToolResult):
             yield from _shown(part.parts)
 

@@ -24,12 +24,15 @@ class Heard:
 
     def __init__(self, options: schema.Options, model: str, messages: tuple[Message, ...]) -> None:
         stream = bool(options.stream)
-        shown = any(isinstance(part, Media) for message in messages for part in message.parts)
+        shown = [part for message in messages for part in message.parts if isinstance(part, Media)]
+        needs = {Capability.IMAGES.value} if shown else set()
+        if any(one.is_link for one in shown):
+            needs.add(Capability.LINKS.value)
         self.ask = Ask(
             Operation.CHAT,
             model,
             stream,
-            frozenset({Capability.IMAGES} if shown else ()),
+            frozenset(needs),
             max_output=options.max_tokens,
             seconds=options.max_time,
         )

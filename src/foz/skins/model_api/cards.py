@@ -96,7 +96,7 @@ def _first(model: Model) -> Target:
 
 
 def _uses_tools(profile: Profile) -> bool:
-    return profile != _UNKNOWN and Operation.CHAT in profile.operations and Capability.TOOLS not in profile.lacks
+    return profile.is_told and Operation.CHAT in profile.operations and Capability.TOOLS not in profile.lacks
 
 
 def _parameters(profile: Profile) -> Wire:

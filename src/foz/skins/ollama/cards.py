@@ -123,7 +123,7 @@ def capabilities(model: Model) -> list[str]:
     if Operation.CHAT in can:
         chats = [profile for profile in profiles if Operation.CHAT in profile.operations]
         words += [word for need, word in _NEEDED if any(need not in profile.lacks for profile in chats)]
-        if any(Capability.REASONING not in profile.lacks for profile in chats if profile != _UNKNOWN):
+        if any(Capability.REASONING not in profile.lacks for profile in chats if profile.is_told):
             words.append("thinking")
     if Operation.EMBED in can:
         words.append("embedding")

@@ -16,7 +16,12 @@ HI = [{"role": "user", "content": "hi"}]
 TOOL = {"type": "function", "function": {"name": "f"}}
 SMELL = {"type": "smell"}
 SOUND = {"type": "input_audio", "input_audio": {"data": "a", "format": "wav"}}
-IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+LINK = {"url": "https://example.com/a.png"}
+IMAGE = {"type": "image_url", "image_url": LINK}
+PIXEL = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+PAGES = {"file_data": "HTTPS://example.com/a.pdf"}
+TRICK = {"type": "text", "text": "a", "uuid": "u", "image_url": "http://169.254.169.254/"}
+"""What vLLM takes for a picture."""
 
 
 def body(**fields: object) -> bytes:
@@ -135,7 +140,12 @@ def test_what_openai_takes_is_taken(fields: dict[str, object]) -> None:
         ({"response_format": {"type": "json_object"}}, set()),
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}}, {"json_schema"}),
         ({"modalities": ["text", "audio"]}, {"audio"}),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, IMAGE]}]}, {"images"}),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, IMAGE]}]}, {"images", "links"}),
+        ({"messages": [{"role": "tool", "tool_call_id": "t", "content": [PIXEL]}]}, {"images"}),
+        ({"messages": [{"role": "user", "content": [{"type": "video_url", "video_url": LINK}]}]}, {"images", "links"}),
+        ({"messages": [{"role": "user", "content": [{"type": "audio_url", "audio_url": LINK}]}]}, {"audio", "links"}),
+        ({"messages": [{"role": "user", "content": [{"type": "file", "file": PAGES}]}]}, {"files", "links"}),
+        ({"messages": [{"role": "system", "content": [TRICK]}]}, {"links"}),
         ({"messages": [{"role": "user", "content": [SOUND]}]}, {"audio"}),
         ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]}, {"files"}),
     ],

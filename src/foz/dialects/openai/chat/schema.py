@@ -25,12 +25,15 @@ class TextPart(Struct, gc=False, tag_field="type", tag="text"):
     """Words."""
 
     text: str
+    uuid: str | None = None
+    """vLLM's: of a part that bears it, any address in it is followed."""
 
 
 class RefusalPart(Struct, gc=False, tag_field="type", tag="refusal"):
     """A refusal, said again."""
 
     refusal: str
+    uuid: str | None = None
 
 
 class Link(Struct, gc=False):
@@ -44,6 +47,7 @@ class ImagePart(Struct, tag_field="type", tag="image_url"):
     """A picture."""
 
     image_url: Link
+    uuid: str | None = None
 
 
 class Sound(Struct, gc=False):
@@ -57,6 +61,7 @@ class AudioPart(Struct, tag_field="type", tag="input_audio"):
     """A sound."""
 
     input_audio: Sound
+    uuid: str | None = None
 
 
 class Document(Struct, gc=False):
@@ -71,18 +76,21 @@ class FilePart(Struct, tag_field="type", tag="file"):
     """A file."""
 
     file: Document
+    uuid: str | None = None
 
 
 class AudioLinkPart(Struct, tag_field="type", tag="audio_url"):
     """Not OpenAI's: vLLM's and others'."""
 
     audio_url: Link
+    uuid: str | None = None
 
 
 class VideoPart(Struct, tag_field="type", tag="video_url"):
     """Not OpenAI's: vLLM's and others'."""
 
     video_url: Link
+    uuid: str | None = None
 
 
 Part = TextPart | RefusalPart | ImagePart | AudioPart | FilePart | AudioLinkPart | VideoPart

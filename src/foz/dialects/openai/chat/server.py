@@ -78,7 +78,20 @@ def _shown(asked: schema.Body) -> set[str]:
             for at, part in enumerate(message.content):
                 if isinstance(part, schema.MEDIA):
                     needs.add(_need(part, place, at))
+                if part.uuid is not None or _is_link(part):
+                    needs.add(Capability.LINKS)
     return needs - {""}
+
+
+def _is_link(part: schema.Part) -> bool:
+    """Whether it says where something is."""
+    match part:
+        case schema.ImagePart(image_url=link) | schema.AudioLinkPart(audio_url=link) | schema.VideoPart(video_url=link):
+            return link.url[:5].lower() != "data:"
+        case schema.FilePart(file=document):
+            return (document.file_data or "")[:8].lower().startswith(("http://", "https://"))
+        case _:
+            return False
 
 
 def _need(part: schema.Part, place: int, at: int) -> str:

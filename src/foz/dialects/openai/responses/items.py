@@ -200,7 +200,8 @@ def needs_of(messages: Iterable[Message]) -> set[str]:
     if not shown:
         return set()
     wanted = {"image": Capability.IMAGES, "audio": Capability.AUDIO, "file": Capability.FILES}
-    return {wanted[one.kind].value for one in shown if not _is_ours(one) and one.kind in wanted}
+    needs = {wanted[one.kind].value for one in shown if not _is_ours(one) and one.kind in wanted}
+    return needs | {Capability.LINKS.value} if any(one.is_link for one in shown) else needs
 
 
 def _is_ours(media: Media) -> bool:
