@@ -72,7 +72,7 @@ def start(host: str, port: int, config: Path | None) -> None:
     settings = _ready(config)
     secret = token(settings)
     starting.make_token(secret)
-    address = f"{host}:{port}"
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if _is_taken(host, port):
         raise click.ClickException(f"Somebody listens at {address} already. Say another --port, or stop it.")
     click.echo(BEGUN.format(address=address, token=secret, name=secret.name), nl=False)

@@ -244,7 +244,18 @@ NODES = enveloped(
                 "memory_free": "24GB",
                 "gpu_memory_free": [],
                 "gpu_load": [],
-            }
+            },
+            {
+                "node_id": "worker-01",
+                "status": "unhealthy",
+                "hardware": ["NVIDIA A100"],
+                "cores": 32,
+                "memory_total": "251GB",
+                "memory_free": "198GB",
+                "gpu_memory_free": ["71GB"],
+                "gpu_load": [3],
+                "error": "it does not answer",
+            },
         ]
     }
 )
