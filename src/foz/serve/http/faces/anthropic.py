@@ -19,7 +19,7 @@ ANSWER = {
     "id": "msg_0123456789abcdef",
     "type": "message",
     "role": "assistant",
-    "model": "claude-sonnet-4-5",
+    "model": "claude-sonnet-5-5",
     "content": [{"type": "text", "text": "Into the sea."}],
     "stop_reason": "end_turn",
     "stop_sequence": None,
@@ -41,7 +41,7 @@ _JOB = {
     "id": "0198a2b4-7c1e-7d3a-9f10-2b5c6d7e8f90",
     "status": "cancelled",
     "created_at": "2026-11-21T09:00:00Z",
-    "model": "claude-sonnet-4-5",
+    "model": "claude-sonnet-5-5",
 }
 
 
