@@ -9,7 +9,7 @@ wanted, asks again.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from msgspec import Raw, Struct
@@ -41,7 +41,9 @@ from foz.cluster.words import (
     encode,
     trouble_of,
 )
-from foz.ports.engine import Process
+from foz.ports.devices import Device
+from foz.ports.engine import Engine, Process
+from foz.ports.machine import Room
 from foz.ports.sites import Site
 
 log = logging.getLogger("foz.keeper")
@@ -78,6 +80,7 @@ class Keeper:
         self._watching: asyncio.Task[None] | None = None
         self._seen: Seen | None = None
         self._seen_at = 0.0
+        self._looking: asyncio.Task[Seen] | None = None
         self._cards: tuple[Card, ...] = ()
 
     # -- beats -------------------------------------------------------------
@@ -131,24 +134,20 @@ class Keeper:
             ending.add_done_callback(self._ending.discard)
 
     async def _look(self, not_older: float) -> Seen:
-        now = asyncio.get_running_loop().time()
-        if self._seen is None or now - self._seen_at > not_older:
-            site = self._site()
-            room = await asyncio.to_thread(site.machine.look)
-            devices = tuple(await asyncio.to_thread(site.devices.look))
-            self._cards = tuple(
-                [
-                    Card(
-                        one.name,
-                        tuple(sorted(one.reads)),
-                        one.on_gpus_only,
-                        one.missing(),
-                        tuple(each.index for each in await asyncio.to_thread(one.usable, devices)),
-                    )
-                    for one in site.engines.values()
-                ]
-            )
-            self._seen, self._seen_at = Seen(room, devices), now
+        """What was seen so lately; else a new look, for which only those wait who saw nothing yet, or must see now."""
+        seen, now = self._seen, asyncio.get_running_loop().time()
+        if seen is not None and now - self._seen_at <= not_older:
+            return seen
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look_now(self._site()))
+            self._looking.add_done_callback(_look_at)
+        return await asyncio.shield(self._looking) if seen is None or not not_older else seen
+
+    async def _look_now(self, site: Site) -> Seen:
+        """May take some time, where programs are asked what they can use."""
+        room, devices, cards = await asyncio.to_thread(_survey, site)
+        self._seen, self._cards = Seen(room, devices), cards
+        self._seen_at = asyncio.get_running_loop().time()
         return self._seen
 
     def _state(self, id: str, process: Process) -> State:
@@ -245,3 +244,22 @@ def _trouble(error: BaseException) -> Trouble:
         return trouble_of(error)
     log.error("a work on this node failed of a defect", exc_info=error)
     return trouble_of(Bug(f"a defect of Foz on the node: {type(error).__name__}: {error}"))
+
+
+def _survey(site: Site) -> tuple[Room, tuple[Device, ...], tuple[Card, ...]]:
+    """All that a node tells of itself."""
+    devices = tuple(site.devices.look())
+    cards = tuple(_card(one, devices) for one in site.engines.values())
+    return site.machine.look(), devices, cards
+
+
+def _card(one: Engine, devices: Sequence[Device]) -> Card:
+    usable = tuple(each.index for each in one.usable(devices))
+    return Card(one.name, tuple(sorted(one.reads)), one.on_gpus_only, one.missing(), usable)
+
+
+def _look_at(looked: "asyncio.Task[Seen]") -> None:
+    """Nobody may be waiting for it."""
+    error = None if looked.cancelled() else looked.exception()
+    if error is not None:
+        log.warning("this node cannot be looked at: %s", error)

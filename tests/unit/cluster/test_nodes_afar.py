@@ -1,6 +1,7 @@
 """A node from afar: the keeper and the gateway's half, word for word, without the Ray between them."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
+from typing_extensions import override
 
 from foz.canon.deployment import Weights, Wish
 from foz.canon.fault import LEAVES, Down, Fault, NotFound, Timeout
@@ -16,6 +18,7 @@ from foz.cluster.far import FarNode
 from foz.cluster.keeper import Keeper, Made
 from foz.cluster.words import BEAT, Pulse, fault_of, trouble_of
 from foz.ports.engine import Load
+from foz.ports.machine import Room
 from foz.ports.sites import Site
 from foz.testing.deploying import FolderShelf, Imagined, NoDevices, WordEngine
 
@@ -31,6 +34,7 @@ class Town:
         (folder / "m-7b.gguf").write_bytes(b"x" * 1000)
         self.shelf = FolderShelf(folder)
         self.engine = WordEngine()
+        self.machine = Imagined()
         self.closed = 0
         self.hosts: list[str] = []
         self.keeper = Keeper(self._made, lease)
@@ -43,7 +47,7 @@ class Town:
         async def close() -> None:
             self.closed += 1
 
-        return Made(Site(self.shelf, {"word": self.engine}, Imagined(), NoDevices()), close)
+        return Made(Site(self.shelf, {"word": self.engine}, self.machine, NoDevices()), close)
 
     async def _post(self, node: str, method: str, body: bytes) -> Raw:
         assert node == "b"
@@ -136,6 +140,40 @@ def test_its_room_is_asked_anew(tmp_path: Path) -> None:
         room = await asyncio.to_thread(town.site.machine.look)
         assert room == Imagined().room
         assert await asyncio.to_thread(town.site.devices.look) == ()
+
+    _run(tmp_path, work)
+
+
+def test_a_beat_does_not_wait_for_a_look(tmp_path: Path) -> None:
+    """Where a node takes its time to look at itself, beats tell what was seen before; who must see now waits."""
+
+    async def work(town: Town) -> None:
+        slow = threading.Event()
+
+        class Slow(Imagined):
+            @override
+            def look(self) -> Room:
+                slow.wait(5)
+                return Room(9, 9, 9)
+
+        before = town.node.pulse
+        town.machine = Slow()
+        town.node.address = "10.0.0.3"  # it begins anew, with another machine
+        for _ in range(3):
+            town.keeper._seen_at = -1e9
+            await town.beat()
+            assert town.node.pulse is not None
+            assert before is not None
+            assert town.node.pulse.room == before.room
+        looking = asyncio.ensure_future(asyncio.to_thread(town.site.machine.look))
+        await asyncio.sleep(0.02)
+        assert not looking.done()
+        slow.set()
+        assert (await looking).total == 9
+        await town.beat()
+        after = town.node.pulse
+        assert after is not None
+        assert after.room == Room(9, 9, 9)
 
     _run(tmp_path, work)
 
