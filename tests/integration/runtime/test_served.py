@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from foz.canon.deployment import Deployment, DeploymentStatus, Form, Options, Quantization, Seen, Weights, Wish
-from foz.canon.fault import BadRequest, Down, Fault, NotFound, Refused, Unsupported
+from foz.canon.fault import BadRequest, Down, Fault, Garbled, NotFound, Refused, Unsupported
 from foz.deploy.controller import Controller, Policy, World
 from foz.dialects.ollama.models import read_tags
 from foz.dialects.openai.listing import read_list
@@ -18,6 +18,7 @@ from foz.net.origin import Endpoint, Origin
 from foz.net.watch import TickingWatch
 from foz.ports.engine import Load
 from foz.ports.sites import OneSite, Site
+from foz.ports.weights import File, Found
 from foz.runtime.served.ollama import OllamaManner
 from foz.runtime.served.openai import OpenAiManner
 from foz.runtime.served.server import Server
@@ -238,6 +239,65 @@ def test_a_refusal_is_told_in_the_servers_words(tmp_path: Path, tmp_path_factory
                     await process.probe(5)
 
         asyncio.run(main())
+
+
+class Odd:
+    """A server that says the same to everybody, on a connection for each call."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def start(self) -> str:
+        """Its URL."""
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(int(length.partition(b":")[2]))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(self._body) + self._body)
+        await writer.drain()
+        writer.close()
+
+    async def stop(self) -> None:
+        """It is gone."""
+        self._server.close()
+        await self._server.wait_closed()
+
+
+def test_a_server_that_repeats_a_key_shows_it_to_nobody(tmp_path: Path) -> None:
+    """What a server answers to a probe instead of a token is told, in print and without what looks like a key."""
+
+    async def main() -> None:
+        odd = Odd(b'{"you":"Bearer sk-abcdefgh12345678","more":"\x1b[2J"}')
+        url = await odd.start()
+        async with House(tmp_path, box=url, ollama=url) as house:
+            process = await house.process(Weights("provider:box/m", 0, "", "", form=Form.OPENAI))
+            with pytest.raises(Garbled) as told:
+                await process.probe(5)
+        await odd.stop()
+        assert "sk-abcdefgh" not in str(told.value)
+        assert '{"you":"Bearer ***","more":"[2J"}' in str(told.value)
+
+    asyncio.run(main())
+
+
+def test_a_pull_of_layers_without_end_is_borne(tmp_path: Path) -> None:
+    """Of a model whose layers never end a thousand are told of."""
+    lines = [{"status": "pulling", "digest": f"sha256:{at}", "total": 2, "completed": 1} for at in range(2_000)]
+    body = b"".join(msgspec.json.encode(line) + b"\n" for line in (*lines, {"status": "success"}))
+    moved: list[tuple[int, int | None]] = []
+
+    async def main() -> None:
+        odd = Odd(body)
+        async with House(tmp_path, ollama=await odd.start()) as house:
+            found = Found("provider:ollama/m", (File("provider:ollama/m", url="provider:ollama/m"),))
+            await house.shelf.fetch(found, lambda done, total: moved.append((done, total)))
+        await odd.stop()
+
+    asyncio.run(main())
+    assert max(moved) == (1_000, 2_000)
 
 
 def test_a_server_that_goes_is_unhealthy_and_comes_back(tmp_path: Path) -> None:

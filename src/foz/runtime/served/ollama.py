@@ -13,9 +13,8 @@ from foz.canon.fault import Cut, Down, Garbled, NotFound
 from foz.canon.model import Patience
 from foz.ports.engine import OLLAMA
 from foz.ports.weights import Told
-from foz.runtime.served.server import JSON, Server, Servers, ask, check
+from foz.runtime.served.server import JSON, Server, Servers, ask, check, shown
 from foz.wire import json, ndjson
-from foz.wire.complaint import clean
 from foz.wire.http import Call
 
 T = TypeVar("T")
@@ -25,6 +24,8 @@ _STALL = 300.0
 """Seconds without a word about a model that is fetched."""
 _LONG = 7 * 24 * 3600.0
 _DONE = "success"
+_MOST_LAYERS = 1_000
+"""Of one model, whose progress is told."""
 
 
 class _Details(Struct, frozen=True):
@@ -139,7 +140,7 @@ class OllamaManner:
             said = {"model": model, "prompt": "a", "raw": True, "keep_alive": HELD, "options": {"num_predict": 1}}
             body = await self._generate(server, said, patience)
             if not _read(body, _Said, server).done:
-                raise Garbled(f"the server '{server.name}' answers a probe with {body[:200]!r}")
+                raise Garbled(f"the server '{server.name}' answers a probe with: {shown(body)}")
         rows = await self._rows(server, "/api/ps")
         return next((row.size for row in rows if _same(row.model, model)), None)
 
@@ -189,9 +190,10 @@ class _Pulling:
         for line in lines:
             said = self._last = _read(line, _Progress, self._server)
             if said.error:
-                words = clean("".join(filter(str.isprintable, said.error[:300])))
+                words = shown(said.error.encode())
                 raise NotFound(f"the server '{self._server.name}' cannot fetch {self._model}: {words}")
-            if said.digest and said.total > 0:
+            known = said.digest in self._layers or len(self._layers) < _MOST_LAYERS
+            if said.digest and said.total > 0 and known:
                 self._layers[said.digest] = said
                 total = sum(layer.total for layer in self._layers.values())
                 done = sum(min(layer.completed, layer.total) for layer in self._layers.values())

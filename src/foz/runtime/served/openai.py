@@ -9,7 +9,7 @@ from foz.canon.deployment import Form, Weights
 from foz.canon.fault import Bug, Fault, Garbled, NotFound
 from foz.ports.engine import OPENAI
 from foz.ports.weights import Told
-from foz.runtime.served.server import JSON, Server, Servers, ask
+from foz.runtime.served.server import JSON, Server, Servers, ask, shown
 from foz.wire import json
 from foz.wire.http import Call
 
@@ -75,7 +75,7 @@ class OpenAiManner:
         call = Call("POST", path, headers=JSON, body=json.encode(said))
         body = await ask(self._servers.reach(server.name), server, call, patience)
         if expected not in body:
-            raise Garbled(f"the server '{server.name}' answers a probe with {body[:200]!r}")
+            raise Garbled(f"the server '{server.name}' answers a probe with: {shown(body)}")
 
     async def unload(self, server: Server, model: str) -> None:
         """It is only forgotten."""

@@ -94,12 +94,16 @@ async def ask(upstream: Upstream, server: Server, call: Call, patience: float = 
         answer.close()
 
 
+def shown(body: bytes) -> str:
+    """How what a server says begins, fit to be shown."""
+    return clean("".join(filter(str.isprintable, body[:_SHOWN].decode("utf-8", "replace"))))
+
+
 async def check(answer: UpstreamAnswer, server: Server) -> None:
     """Raises what is wrong with an answer, by its status."""
     if answer.status == _OK:
         return
-    body = (await answer.whole(MOST)).body
-    said = clean("".join(filter(str.isprintable, body[:_SHOWN].decode("utf-8", "replace"))))
+    said = shown((await answer.whole(MOST)).body)
     words = f"the server '{server.name}' answered {answer.status}" + (f": {said}" if said else "")
     if answer.status in {401, 403}:
         raise Refused(f"{words}. Is its key right?", status=answer.status)
