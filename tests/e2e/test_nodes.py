@@ -16,11 +16,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from foz.cluster import board
 from foz.testing import safetensors, vllm
 from foz.testing.process import Served, start_gateway, start_upstream, wait_until
 from foz.testing.raw import RawConnection
 from tests.e2e.clustered import Town, murder, none_left
 from tests.e2e.deploying import call, chat, data, deployed, engines, unloaded
+from tests.e2e.ground import children
 
 TINY = {"model_type": "foz-tiny", "source": "foz:foz-tiny"}
 EVERYWHERE = {**TINY, "model_id": "everywhere", "target_nodes": ["local", "a", "b"]}
@@ -202,6 +204,35 @@ def test_a_killed_keeper(house: House) -> None:
     assert set(seen) == {200}, seen
     assert len(town.engines("b")) == 2
     assert not before & set(town.engines("b"))
+
+
+def _liaison(gateway: Served) -> int:
+    """The program that speaks with Ray for a gateway."""
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children(gateway.pid)}
+    return next((pid for pid, command in commands.items() if b"foz.assembly.liaison" in command), 0)
+
+
+def test_a_killed_liaison(house: House) -> None:
+    """Where our own line to the cluster is cut nobody notices: engines stay, and others come once it is back."""
+    gateway, town = house.gateway, house.town
+    house.until(lambda: house.well("everywhere", "on-b"), "all to be well")
+    before = town.engines("a", "b")
+    with callers(gateway, "everywhere") as seen:
+        first = _liaison(gateway)
+        murder([first])
+        data_folder = gateway.folder / "data"
+
+        def is_back() -> bool:
+            told = board.read(data_folder)
+            return told is not None and told.trouble is None and _liaison(gateway) not in {0, first}
+
+        house.until(lambda: (told := board.read(data_folder)) is not None and told.trouble is not None, "the cut")
+        _tell("a liaison was killed: the cluster is reached again after", house.until(is_back, "the line to be back"))
+        deployed(gateway, {**TINY, "model_id": "later", "target_nodes": ["a"]})
+        assert house.well("everywhere", "on-b")
+    assert set(seen) == {200}, seen
+    assert set(before) <= set(town.engines("a", "b"))
+    unloaded(gateway, "later")
 
 
 def test_a_killed_node(house: House) -> None:
