@@ -3,6 +3,8 @@
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from foz.skins.model_api import examples
 from foz.testing import gguf
 from foz.testing.process import Served, start_gateway, wait_until
-from foz.testing.raw import request
+from foz.testing.raw import RawConnection, request
 from foz.wire.http import Headers
 
 JSON: Headers = ((b"content-type", b"application/json"),)
@@ -299,9 +301,24 @@ def test_a_killed_engine_cuts_its_streams_and_comes_back(tmp_path: Path) -> None
         assert _engines(gateway) != [engine]
 
 
+def _soonest(port: int, body: object) -> tuple[int, bytes]:
+    """What the first caller is told whom a gateway that starts lets in."""
+    found: list[RawConnection] = []
+
+    def let_in() -> bool:
+        with suppress(OSError):
+            found.append(RawConnection(port, deadline=30))
+        return bool(found)
+
+    wait_until(let_in, "the gateway to let somebody in", 20)
+    with found[0] as connection:
+        reply = connection.call("POST", "/v1/chat/completions", msgspec.json.encode(body), JSON)
+    return reply.status, reply.body
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_deployments_survive_the_gateway(tmp_path: Path, workers: str) -> None:
-    """One engine runs whatever the number of workers; killed with the gateway, it comes back with it."""
+    """One engine runs whatever the number of workers; killed with the gateway, it comes back, known from the start."""
     first = _start(tmp_path, "--workers", workers)
     try:
         _deployed(first, SMALL)
@@ -312,7 +329,12 @@ def test_deployments_survive_the_gateway(tmp_path: Path, workers: str) -> None:
     finally:
         first.kill()
     wait_until(lambda: not _engines(first), "the engine to be gone with the gateway", 10)
-    with _start(tmp_path, "--workers", workers) as second:
+    with ThreadPoolExecutor(1) as pool:
+        soonest = pool.submit(_soonest, first.port, body)
+        second = _start(tmp_path, "--workers", workers, port=first.port)
+    with second:
+        status, said = soonest.result()
+        assert (status, "does not exist" in str(said)) in {(200, False), (502, False), (503, False)}
 
         def serves() -> bool:
             return _call(second, "POST", "/v1/chat/completions", body)[0] == 200

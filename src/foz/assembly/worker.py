@@ -23,7 +23,7 @@ from msgspec import Struct
 
 import foz
 from foz.assembly.books import Books
-from foz.assembly.duty import every
+from foz.assembly.duty import every, tried
 from foz.assembly.engines import gpus
 from foz.assembly.faces import faces
 from foz.assembly.genai import SettledNames
@@ -67,6 +67,8 @@ RESERVED = ("/models/local",)
 LOOK_AGAIN = 300.0
 FIRST_LOOK = 0.3
 """How long to wait for the providers' lists before saying what there is."""
+FIRST_DEPLOYED = 2.0
+"""How long callers may wait for a first look at what is deployed: nobody is told that a model of ours is unknown."""
 LINGER = 0.002
 """How long rows of the gRPC process wait for each other, in a hurry: its calls come to the loop one by one."""
 FIRST_MODEL = 5.0
@@ -256,6 +258,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        await self._see_deployed()
         await self._server.listen(self._place.sockets)
         gc.collect()
         gc.freeze()
@@ -281,6 +284,12 @@ class Worker:
             await asyncio.gather(self._server.drain(drain), *ending)
         finally:
             await self._close(duties, max(until - loop.time(), 0.0))
+
+    async def _see_deployed(self) -> None:
+        """What is deployed, before anybody asks for it. Where it cannot be read, callers are served all the same."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_DEPLOYED):
+                await tried("the models that run here are not seen yet", self._local.look)
 
     async def _see_first_model(self) -> None:
         """Until the model that comes with Foz runs, or will not; or not so long, or we are told to stop."""
