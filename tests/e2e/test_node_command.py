@@ -185,6 +185,7 @@ def test_a_node_command_that_is_killed(house: House) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("start", "--port", "18799"), "18799 is one of those that Ray keeps for itself"),
         (("join", "10.0.0.5"), "expected a host and a port"),
         (("join", "10.0.0.5:6399", "--name", "a b"), "expected letters, digits"),
         (("join", "10.0.0.5:6399", "--name", "a"), "There is no token at"),

@@ -28,7 +28,6 @@ from foz.config.settings import Settings
 from foz.ports.sites import Node
 
 AGAIN_SECONDS = 2.0
-STOP_SECONDS = 20.0
 LOG = "node.log"
 TAIL = 5
 BEGUN = """\
@@ -70,6 +69,9 @@ def start(host: str, port: int, config: Path | None) -> None:
     Its token is made where there is none; it lies in the data directory.
     """
     settings = _ready(config)
+    if starting.is_rays(port):
+        kept = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in starting.RAYS_OWN)
+        raise click.BadParameter(f"{port} is one of those that Ray keeps for itself ({kept})", param_hint="--port")
     secret = token(settings)
     starting.make_token(secret)
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -206,6 +208,8 @@ def _run(settings: Settings, order: Sequence[str], environment: Mapping[str, str
                 cwd=settings.data,
             )  # fmt: skip
         running[:] = [child]
+        if stopping.is_set():  # while it was being started
+            child.terminate()
         child.wait()
         if not stopping.is_set():
             click.echo(f"It ended ({_why(log)}); it is tried again.", err=True)

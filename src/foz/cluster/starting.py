@@ -20,6 +20,8 @@ LABEL = "foz.node"
 """The label by which Ray knows a node's name."""
 TOKEN = "cluster.token"  # noqa: S105 - the name of a file
 PORT = 6399
+RAYS_OWN = ((8265, 8265), (10_001, 19_999), (52_365, 52_365))
+"""Ports that Ray keeps for its own programs, from the first to the last: it refuses to begin a cluster at one."""
 INSTALL = "pip install 'foz[cluster]'"
 _SOON = (
     '{"health_check_initial_delay_ms":500,"health_check_period_ms":500,'
@@ -47,6 +49,11 @@ class Joining(Struct, frozen=True):
 def missing() -> str | None:
     """Why there can be no cluster here, and what to do about it."""
     return None if find_spec("ray") is not None else f"Ray is not installed: {INSTALL}"
+
+
+def is_rays(port: int) -> bool:
+    """Whether Ray keeps this port for its own programs."""
+    return any(first <= port <= last for first, last in RAYS_OWN)
 
 
 def make_token(path: Path) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from foz.assembly.nodes import advice, others
 from foz.assembly.nodes_found import cluster
-from foz.cluster import board
+from foz.cluster import board, starting
 from foz.cluster.board import Board
 from foz.cluster.starting import HERE, ONLY_HERE, Joining, environment, head, is_loopback, make_token, member
 from foz.config.load import load
@@ -60,6 +60,12 @@ def test_commands() -> None:
     assert HERE not in joins
     assert HERE in member(Joining("b", "127.0.0.1:6399"))
     assert "--node-ip-address=10.0.0.6" in member(Joining("b", "10.0.0.5:6399", "10.0.0.6"))
+
+
+def test_ports_that_ray_keeps() -> None:
+    """Ports of Ray's own programs are known, up to the last one of its workers', and ours is none of them."""
+    asked = (starting.PORT, 8264, 8265, 8266, 10_000, 10_001, 18_799, 19_999, 20_000, 52_365)
+    assert [port for port in asked if starting.is_rays(port)] == [8265, 10_001, 18_799, 19_999, 52_365]
 
 
 def test_the_board(tmp_path: Path) -> None:
