@@ -165,13 +165,14 @@ def test_a_line_that_is_cut() -> None:
     async def work(town: Town) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
+        await town.beats(8)  # each is heard after that, however slow this machine is
         town.line.up = False
         town.line.told(None)
         assert town.cluster.trouble == "it is broken"
         await town.beats(10)
         assert loop.time() - began > QUICK.patience or town.there() == ["a", "b"]
         await town.until()
-        assert loop.time() - began >= QUICK.patience * 0.9
+        assert loop.time() - began >= QUICK.patience
         town.line.up = True
         await town.until("a", "b")
 
