@@ -18,7 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from foz.assembly.books import Books
 from foz.assembly.local import intake, means
 from foz.assembly.served import Providers, nowhere
-from foz.canon.deployment import Deployment, DeploymentStatus, Stage, StageState
+from foz.canon.deployment import Deployment, DeploymentStatus, Stage, StageState, Wanted
 from foz.canon.identity import Identities
 from foz.canon.principal import LOCAL_ADMIN
 from foz.cli.running import run
@@ -26,13 +26,14 @@ from foz.cli.words import plain
 from foz.config.exposure import make_data
 from foz.config.settings import Settings
 from foz.deploy.intake import Intake
-from foz.deploy.stages import current, report_of
+from foz.deploy.stages import current, ended, report_of
 from foz.net.clock import SystemClock
 from foz.net.watch import TickingWatch
 from foz.runtime.ownership import Ownership
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.2
+LEFT = "But its files could not be removed, its log says why: ask for it again."
 
 
 class Yard(Struct, frozen=True):
@@ -100,12 +101,17 @@ class _Bars(Progress):
             self.update(line, completed=total or 1 if over else report.done, total=total)
 
 
+def has_left(deployment: Deployment) -> bool:
+    """Whether its files were to be removed and could not be."""
+    return deployment.wanted is Wanted.PURGED and bool(deployment.seen.files) and ended(deployment)
+
+
 def told(deployment: Deployment) -> str:
     """How it stands, in a line."""
     seen = deployment.seen
     name = deployment.wish.model_id
     if seen.gone:
-        return f"{name} is unloaded."
+        return f"{name} is unloaded." + (f" {LEFT}" if has_left(deployment) else "")
     if seen.status is DeploymentStatus.COMPLETED:
         where = ", ".join(replica.node for replica in seen.replicas) if deployment.wish.nodes else "this machine"
         where = next((f"the server '{one.provider}'" for one in seen.replicas if one.provider), where)
