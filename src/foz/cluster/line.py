@@ -47,6 +47,8 @@ class Line:
         self._said: deque[str] = deque(maxlen=20)
         self.up = False
         """Whether the liaison has found the cluster."""
+        self._news = True
+        """Whether nobody was told yet that it is not reached: an outage is told once, however long it lasts."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -62,7 +64,8 @@ class Line:
                 log.warning("no line to the cluster: %s", came, exc_info=None if foreseen else came)
             lasted = self._clock.monotonic() - began > LONGEST_PAUSE
             pause = FIRST_PAUSE if lasted else min(pause * 2, LONGEST_PAUSE)
-            log.warning("the cluster at %s is not reached: %s", self._link.address, self.trouble)
+            level, self._news = logging.WARNING if self._news else logging.DEBUG, False
+            log.log(level, "the cluster at %s is not reached: %s", self._link.address, self.trouble)
             await self._clock.sleep(pause)
 
     @property
@@ -109,7 +112,7 @@ class Line:
 
     def _hear(self, told: Told) -> None:
         if told.members is not None:
-            self.up = True
+            self.up = self._news = True
             self._told(told.members)
             return
         future = self._waiting.get(told.id)

@@ -101,3 +101,15 @@ def test_a_program_that_is_none(program: tuple[str, ...], caplog: pytest.LogCapt
 
     with caplog.at_level(logging.WARNING):
         _run(Town(*program), work)
+
+
+def test_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """However often a cluster is looked for in vain, whoever reads the log hears of it once, and why."""
+
+    async def work(town: Town) -> None:
+        await town.until(lambda: town.members.count(None) > 1)
+
+    with caplog.at_level(logging.WARNING):
+        _run(Town(sys.executable, "-c", "import sys; sys.exit('nobody is there')"), work)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["the cluster at 10.0.0.1:1 is not reached: nobody is there"]
