@@ -10,6 +10,7 @@ from msgspec import Raw, structs
 
 from bench import dialects
 from bench.dialects import CALLERS, RESPONSES, UPSTREAMS, Dialect
+from foz.canon.content import ToolCall, ToolResult
 from foz.canon.event import ChoiceFinished, Event, Finished, Measured, Started, TextGrew, TokenLogprob
 from foz.canon.request import ChatRequest, Operation
 from foz.canon.response import Choice, Response, fold
@@ -19,6 +20,8 @@ from foz.dialects.ollama import speech as ollama
 from foz.dialects.openai import speech as openai
 from foz.dialects.openai.responses.server import ResponsesServer
 from foz.ports.codec import ServerCodec
+from foz.testing.matrix.cases import CASES, Case
+from foz.testing.matrix.faces import FACES, Face
 from foz.wire.http import Reply
 
 SPEECHES = {"openai": openai.SPEECH, "anthropic": anthropic.SPEECH, "ollama": ollama.SPEECH}
@@ -152,6 +155,34 @@ def test_a_new_field_of_a_request_changes_nothing_else(dialect: Dialect) -> None
     assert _asked(dialect, _with_new(said, ())) == _asked(dialect, body)
     if "messages" in said:
         assert _asked(dialect, _with_new(said, ("messages", 0))) == _asked(dialect, body)
+
+
+BY_NAME = {dialect.name: dialect for dialect in CALLERS}
+FACED = {"openai": "openai", "openai.responses": RESPONSES.name, "anthropic": "anthropic", "ollama": "ollama"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("face", [face for face in FACES if face.name in FACED], ids=lambda face: face.name)
+def test_a_new_field_changes_nothing_else_of_any_case(face: Face, case: Case) -> None:
+    """Each request of the matrix, in each dialect, is heard with a field that nobody knows as it is without it."""
+    said = face.say(case.request, "m")[1]
+    dialect = BY_NAME[FACED[face.name]]
+
+    assert _asked(dialect, _with_new(said, ())) == _asked(dialect, msgspec.json.encode(said))
+
+
+def test_calls_of_functions_are_told_apart() -> None:
+    """Calls from before there were tools get an id each, their results the same; with new fields and without."""
+    calls = [{"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}]
+    turns = [*calls, {"role": "function", "name": "f", "content": "1"}]
+    said = {"model": "m", "messages": [{"role": "user", "content": "hello"}, *turns, *turns]}
+    heard = _asked(dialects.OPENAI, msgspec.json.encode(said))
+
+    assert heard == _asked(dialects.OPENAI, _with_new(said, ("messages", 0)))
+    parts = [message.parts[0] for message in heard.messages[1:]]
+    calls_made = [part.id for part in parts if isinstance(part, ToolCall)]
+    results = [part.call_id for part in parts if isinstance(part, ToolResult)]
+    assert calls_made == results == ["call_1", "call_3"]
 
 
 @pytest.mark.parametrize("stands", [(), ("messages", 0)])

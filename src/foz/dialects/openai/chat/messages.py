@@ -40,17 +40,22 @@ _LOOSE = msgspec.json.Decoder(_Loose)
 
 def hear_messages(messages: list[schema.Message], body: bytes | None) -> tuple[Message, ...]:
     """The messages of a checked body in our words; without the body where they say nothing else."""
-    if body is None:
-        return tuple([_hear(message, {}, {}) for message in messages])
-    heard: list[Message] = []
     legacy: dict[str, str] = {}
+    if body is None:
+        return tuple([_hear(message, {}, _made(message, place, legacy)) for place, message in enumerate(messages)])
+    heard: list[Message] = []
     loose = _LOOSE.decode(body).messages
     for place, (message, fields) in enumerate(zip(messages, loose, strict=True)):
         extra = {name: value for name, value in fields.items() if name not in _KNOWN}
-        if isinstance(message, schema.AssistantMessage) and message.function_call is not None:
-            legacy[message.function_call.name] = f"call_{place}"
-        heard.append(_hear(message, {DIALECT: extra} if extra else {}, legacy))
+        heard.append(_hear(message, {DIALECT: extra} if extra else {}, _made(message, place, legacy)))
     return tuple(heard)
+
+
+def _made(message: schema.Message, place: int, legacy: dict[str, str]) -> dict[str, str]:
+    """The ids made so far, with one for the function that this message calls."""
+    if isinstance(message, schema.AssistantMessage) and message.function_call is not None:
+        legacy[message.function_call.name] = f"call_{place}"
+    return legacy
 
 
 def _hear(message: schema.Message, vendor: Vendor, legacy: dict[str, str]) -> Message:
