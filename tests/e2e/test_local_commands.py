@@ -46,6 +46,7 @@ def test_a_model_from_its_deployment_to_its_end(gateway: Served) -> None:
     assert made.returncode == 0, made.stderr
     assert made.stdout.startswith("small runs on this machine (deploy-")
     assert "model_loading" in made.stderr
+    assert "1/1 bytes" not in made.stderr
     (one,) = _listed(gateway.folder)
     assert (one["model_id"], one["status"], one["progress"], one["healthy"]) == ("small", "completed", 100, True)
     assert one["memory"] > 10_000_000

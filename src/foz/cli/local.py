@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from typing_extensions import override
 
 from foz.assembly.books import Books
 from foz.assembly.local import intake, means
@@ -75,6 +77,14 @@ async def watched(yard: Yard, deployment: Deployment) -> Deployment:
             await asyncio.sleep(LOOK_SECONDS)
 
 
+class _Bytes(DownloadColumn):
+    """Of stages that move bytes; of others there is nothing to count."""
+
+    @override
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields["moves"] else Text()
+
+
 class _Bars(Progress):
     """One line for each stage that has begun."""
 
@@ -82,7 +92,7 @@ class _Bars(Progress):
         super().__init__(
             TextColumn("{task.description:<21}"),
             BarColumn(),
-            DownloadColumn(),
+            _Bytes(),
             TimeRemainingColumn(),
             console=Console(stderr=True, highlight=False),
         )
@@ -95,10 +105,11 @@ class _Bars(Progress):
                 continue
             line = self._lines.get(report.stage)
             if line is None:
-                line = self._lines[report.stage] = self.add_task(report.stage.value, total=None)
+                line = self._lines[report.stage] = self.add_task(report.stage.value, total=None, moves=False)
             over = report.state is StageState.COMPLETED
             total = report.total if report.total is not None or not over else max(report.done, 1)
-            self.update(line, completed=total or 1 if over else report.done, total=total)
+            moves = report.total is not None or report.done > 0
+            self.update(line, completed=total or 1 if over else report.done, total=total, moves=moves)
 
 
 def has_left(deployment: Deployment) -> bool:
