@@ -192,7 +192,7 @@ if [ "$level" != test ]; then exit 0; fi
 
 for lock in requirements/*.lock; do
     name=${lock##*/}
-    case $name in run.lock | dev.lock | litellm.lock | profile.lock | celery.lock) continue ;; esac
+    case $name in run.lock | dev.lock | litellm.lock | profile.lock | celery.lock | llama-cpp-python.lock) continue ;; esac
     target=.venv/sdk/${name%.lock}
     stamped "$target/foz-lock" "$(sum "$lock")" && continue
     say "installing $lock beside the rest"

@@ -17,6 +17,7 @@ import pytest
 from msgspec import Struct
 from openapi_schema_validator import OAS31Validator
 
+from foz.skins.ollama.examples import MODEL as OLLAMAS
 from foz.testing.process import Served, start_gateway
 from tests.e2e.chromium import Browser, Page, open_browser
 
@@ -238,6 +239,9 @@ def test_every_operation_can_be_tried(browser: Browser, gateway: Served, tmp_pat
     jobs = {"/chat": _job(gateway, "/chat", {"message": "Olá"}), chats: _job(gateway, chats, asked)}
     jobs["/v1/messages"] = _job(gateway, "/v1/messages", {**asked, "max_tokens": 9})
     jobs["/v1/responses/{id}/cancel"] = _background(gateway)
+    with gateway.connect() as connection:  # for Ollama's paths, whose examples are of a model that is run here
+        deployed = msgspec.json.encode({"model_type": "llama", "model_size": "1b", "model_id": OLLAMAS})
+        assert connection.call("POST", "/models/local/deploy", deployed).status == 200
     every = cases(document)
     operations = {case.block for case in every}
     with browser.page() as page:

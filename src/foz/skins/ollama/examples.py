@@ -48,13 +48,14 @@ SHOWN = {
 LOADED: dict[str, object] = {"models": []}
 VERSION = {"version": "0.12.6"}
 NAMED = {"model": MODEL}
-PULL = {"model": MODEL, "stream": True}
-PULLED = {
-    "status": "pulling 3b8f6ef6f7dc",
-    "digest": "sha256:3b8f6ef6f7dcd4a0aa0bd8ab5e4e7ad4a5b2e32b6c0e1aef7b4dc1d5a8d0a0f1",
-    "total": 2019377376,
-    "completed": 1009688688,
-}
+PULL = {"model": MODEL, "stream": False}
+CREATED = '{"status":"success"}\n'
+PULLED = (
+    '{"status":"pulling manifest"}\n'
+    '{"status":"pulling 3b8f6ef6f7dc",'
+    '"digest":"sha256:3b8f6ef6f7dcd4a0aa0bd8ab5e4e7ad4a5b2e32b6c0e1aef7b4dc1d5a8d0a0f1",'
+    '"total":2019377376,"completed":1009688688}\n' + CREATED
+)
 COPY = {"source": MODEL, "destination": "house-chat"}
-CREATE = {"model": "llama3.2-long", "from": MODEL, "parameters": {"num_ctx": 16384}}
+CREATE = {"model": "llama3.2-long", "from": MODEL, "parameters": {"num_ctx": 16384}, "stream": False}
 DONE = {"status": "success"}

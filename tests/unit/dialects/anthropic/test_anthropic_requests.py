@@ -111,7 +111,7 @@ def test_how_much_to_think(more: dict[str, Any], wish: ReasoningWish | None) -> 
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "x"}}]}]},
-            {Capability.FILES},
+            {Capability.FILES, Capability.LINKS},
         ),
         (
             {
@@ -129,7 +129,7 @@ def test_how_much_to_think(more: dict[str, Any], wish: ReasoningWish | None) -> 
     ],
 )
 def test_what_a_request_needs(more: dict[str, Any], needs: set[str]) -> None:
-    """Pictures, documents, tools, schemas and thoughts that are demanded are needs; what a model may skip is none."""
+    """Pictures, documents, links, tools, schemas and demanded thoughts are needs; what a model may skip is none."""
     assert SERVER.read(body(**more)).needs == needs
 
 

@@ -29,11 +29,19 @@ VERSION = "0.12.6"
 """The version of Ollama whose API this is: its programs ask for it before they use what came with one."""
 
 
-def _asked(schema: str, example: object, answer: object) -> dict[str, Any]:
-    """What the reference says of an endpoint that takes such a body."""
+def _asked(schema: str, example: object, answer: object, lines: str | None = None) -> dict[str, Any]:
+    """What the reference says of an endpoint that takes such a body; `lines` is the answer as it is streamed."""
     body = {"schema": {"$ref": f"#/components/schemas/{NAME}.{schema}"}, "example": example}
     said = told(answer)
-    return {**said, "openapi_extra": {**said["openapi_extra"], "requestBody": {"content": {"application/json": body}}}}
+    content = {} if answer is None else dict(said["responses"][200]["content"])
+    if lines is not None:
+        content["application/x-ndjson"] = {"example": lines}
+    answered = {"description": "The answer.", **({"content": content} if content else {})}
+    return {
+        **said,
+        "responses": {**said["responses"], 200: answered},
+        "openapi_extra": {**said["openapi_extra"], "requestBody": {"content": {"application/json": body}}},
+    }
 
 
 def router(desk: Desk) -> APIRouter:
@@ -78,7 +86,9 @@ def _add_looks(made: APIRouter, desk: Desk) -> None:
 
 
 def _add_life(made: APIRouter, life: Life) -> None:
-    @made.post("/api/pull", summary="Deploy a model", **_asked("PullBody", examples.PULL, examples.PULLED))
+    @made.post(
+        "/api/pull", summary="Deploy a model", **_asked("PullBody", examples.PULL, examples.DONE, examples.PULLED)
+    )
     async def pull(request: Request) -> Response:
         """
         Of Ollama's registry, under the name that is pulled, on this machine; told in lines until it answers. Whoever
@@ -97,7 +107,9 @@ def _add_life(made: APIRouter, life: Life) -> None:
         return await life.copy(request, await _body(request))
 
     @made.post(
-        "/api/create", summary="Deploy a model otherwise", **_asked("CreateBody", examples.CREATE, examples.DONE)
+        "/api/create",
+        summary="Deploy a model otherwise",
+        **_asked("CreateBody", examples.CREATE, examples.DONE, examples.CREATED),
     )
     async def create(request: Request) -> Response:
         """From another one, with another context (`num_ctx`) or in 8 bits (`quantize`); all else is refused by name."""
