@@ -139,10 +139,12 @@ class Line:
             return
         if process.stdin is not None:
             process.stdin.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE):
-                await process.wait()
-        with suppress(ProcessLookupError):
-            if process.returncode is None:
-                process.kill()
-        await process.wait()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE):
+                    await process.wait()
+        finally:  # also where nobody waits for it any more
+            with suppress(ProcessLookupError):
+                if process.returncode is None:
+                    process.kill()
+            await process.wait()

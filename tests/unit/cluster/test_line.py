@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +114,15 @@ def test_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
         _run(Town(sys.executable, "-c", "import sys; sys.exit('nobody is there')"), work)
     told = [record.getMessage() for record in caplog.records]
     assert told == ["the cluster at 10.0.0.1:1 is not reached: nobody is there"]
+
+
+def test_who_is_stopped_while_a_program_ends(tmp_path: Path) -> None:
+    """A program that says no more and does not end is no process any more once its line was stopped meanwhile."""
+    mine = tmp_path / "pid"
+    program = f"import os, time; open({str(mine)!r}, 'w').write(str(os.getpid())); os.close(1); time.sleep(60)"
+
+    async def work(town: Town) -> None:
+        await town.until(lambda: town.members == [None])
+
+    _run(Town(sys.executable, "-c", program), work)
+    assert not Path(f"/proc/{mine.read_text()}").exists()
