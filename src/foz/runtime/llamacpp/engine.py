@@ -20,8 +20,6 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-import msgspec
-
 from foz.canon.deployment import Form
 from foz.canon.fault import Bug, Cut, Down, Timeout
 from foz.canon.model import Patience
@@ -31,7 +29,7 @@ from foz.ports.engine import LLAMA_CPP, Load
 from foz.ports.upstream import Upstream
 from foz.runtime.llamacpp.orders import GPUS, LOADING, LOOPBACK, READY, Order
 from foz.runtime.pulse import COMPLETIONS, Held, Pulse, nobody_knows
-from foz.runtime.saying import TAIL, lines
+from foz.runtime.saying import TAIL, ending, lines, ordered
 from foz.wire.http import Call, Reply
 
 NAME = LLAMA_CPP
@@ -182,18 +180,15 @@ class LlamaProcess:
 
     async def ready(self, told: Callable[[int, int | None], None], patience: float) -> None:
         """Until it answers."""
-        stdin = self._process.stdin
-        if stdin is None:
-            raise Bug("an engine without a standard input")
-        with suppress(ConnectionError, BrokenPipeError):  # it ended: that is said below
-            stdin.write(msgspec.json.encode(self._order) + b"\n")
-            await stdin.drain()
+        await ordered(self._process, self._order)
         before: int | None = None
         most, moved = 0, self._clock.monotonic()
         while not self._listens.is_set():
             if self._process.returncode is not None:
                 await asyncio.wait((self._hearing,), timeout=1.0)
-                raise Down(f"{NAME} ended while it loaded the model ({self._ending()}). {self._why()}")
+                raise Down(
+                    f"{NAME} ended while it loaded the model ({ending(self._process.returncode)}). {self._why()}"
+                )
             read = _read_by(self.pid) if self._loading else None
             if read is not None:
                 before = read if before is None else before
@@ -242,7 +237,7 @@ class LlamaProcess:
 
     async def _ask(self, call: Call, patience: float) -> Reply:
         if self._upstream is None or self._process.returncode is not None:
-            raise Down(f"{NAME} does not run ({self._ending()}). {self._why()}")
+            raise Down(f"{NAME} does not run ({ending(self._process.returncode)}). {self._why()}")
         answer = await self._upstream.send(call, Patience(patience, patience, patience, patience))
         try:
             return await answer.whole(_MOST)
@@ -285,10 +280,6 @@ class LlamaProcess:
             await self._upstream.close()
 
     # -- words -------------------------------------------------------------
-
-    def _ending(self) -> str:
-        code = self._process.returncode
-        return "it runs" if code is None else f"signal {-code}" if code < 0 else f"exit status {code}"
 
     def _why(self) -> str:
         """What it complained of, or its last words."""

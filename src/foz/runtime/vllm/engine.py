@@ -32,7 +32,7 @@ from foz.ports.engine import VLLM, Load
 from foz.ports.upstream import Upstream
 from foz.runtime.keeper import Kept, family
 from foz.runtime.pulse import Held, Pulse, nobody_knows
-from foz.runtime.saying import TAIL, lines
+from foz.runtime.saying import TAIL, ending, lines, ordered
 from foz.runtime.vllm.command import HOST, command, environment
 from foz.wire.http import Call, Reply
 
@@ -174,18 +174,15 @@ class VllmProcess:
 
     async def ready(self, told: Callable[[int, int | None], None], patience: float) -> None:
         """Until it answers that it is."""
-        stdin = self._process.stdin
-        if stdin is None:
-            raise Bug("an engine without a standard input")
-        with suppress(ConnectionError, BrokenPipeError):  # it ended: that is said below
-            stdin.write(msgspec.json.encode(self._kept) + b"\n")
-            await stdin.drain()
+        await ordered(self._process, self._kept)
         self._moved = self._clock.monotonic()
         before = 0
         while not await self._answers():
             if self._process.returncode is not None:
                 await asyncio.wait((self._hearing,), timeout=1.0)
-                raise Down(f"{VLLM} ended while it loaded the model ({self._ending()}). {self._why()}")
+                raise Down(
+                    f"{VLLM} ended while it loaded the model ({ending(self._process.returncode)}). {self._why()}"
+                )
             if self._read > before:
                 before = self._read
                 told(before, self._size)
@@ -235,7 +232,7 @@ class VllmProcess:
 
     async def _ask(self, call: Call, patience: float) -> Reply:
         if self._process.returncode is not None:
-            raise Down(f"{VLLM} does not run ({self._ending()}). {self._why()}")
+            raise Down(f"{VLLM} does not run ({ending(self._process.returncode)}). {self._why()}")
         answer = await self._upstream.send(call, Patience(patience, patience, patience, patience))
         try:
             return await answer.whole(_MOST)
@@ -299,10 +296,6 @@ class VllmProcess:
         os.killpg(self.pid, signal.SIGKILL)
 
     # -- words -------------------------------------------------------------
-
-    def _ending(self) -> str:
-        code = self._process.returncode
-        return "it runs" if code is None else f"signal {-code}" if code < 0 else f"exit status {code}"
 
     def _why(self) -> str:
         """What it complained of, or its last words."""
