@@ -12,12 +12,11 @@ from foz.dialects.openai.chat import asking, schema
 from foz.dialects.openai.chat.messages import Wire
 from foz.dialects.openai.chat.stream import ChatEncoder, say_logprobs, say_reason
 from foz.dialects.openai.faults import encode_fault_event
-from foz.dialects.openai.fields import Words, decode, invalid, refusal
+from foz.dialects.openai.fields import Words, certain, decode, invalid, refusal
 from foz.dialects.openai.frames import DIALECT
 from foz.ports.codec import Answer
 from foz.ports.files import PREFIX
 from foz.wire import json
-from foz.wire.json import too_deep
 
 _BODY = msgspec.json.Decoder(schema.Body)
 _KNOWN = msgspec.json.Decoder(schema.KnownBody)
@@ -151,16 +150,9 @@ def _read(body: bytes) -> schema.Body:
 
 
 def _known(body: bytes) -> schema.Body | None:
-    """A body of which nothing is lost by reading it so; None where it is not certain that this is one."""
-    if too_deep(body):
-        return None
-    try:
-        if not body.isascii():
-            body.decode()
-        asked = _KNOWN.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    _agree(asked)
+    asked = certain(_KNOWN, body)
+    if asked is not None:
+        _agree(asked)
     return asked
 
 

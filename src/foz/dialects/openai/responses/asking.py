@@ -15,12 +15,11 @@ from foz.canon.fault import Unsupported
 from foz.canon.model import Capability
 from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampling
 from foz.canon.tool import ToolChoice, ToolSpec
-from foz.dialects.openai.fields import decode, extras, invalid, refusal
+from foz.dialects.openai.fields import certain, decode, extras, invalid, refusal
 from foz.dialects.openai.frames import DIALECT
 from foz.dialects.openai.responses import schema
 from foz.dialects.openai.responses.items import as_items, hear_items, needs_of, read
 from foz.wire import json
-from foz.wire.json import too_deep
 
 ECHO = "responses"
 """The bag of what the answer repeats."""
@@ -53,21 +52,9 @@ _SEALED = "reasoning.encrypted_content"
 
 def heard(body: bytes) -> schema.Body:
     """A body, checked. Raises BadRequest, Unsupported."""
-    asked = _known(body) or decode(_BODY, body, schema.WORDS)
+    asked = certain(_KNOWN, body) or decode(_BODY, body, schema.WORDS)
     _agree(asked)
     return asked
-
-
-def _known(body: bytes) -> schema.Body | None:
-    """A body of which nothing is lost by reading it so; None where it is not certain that this is one."""
-    if too_deep(body):
-        return None
-    try:
-        if not body.isascii():
-            body.decode()
-        return _KNOWN.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def _agree(asked: schema.Body) -> None:
