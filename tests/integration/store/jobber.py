@@ -20,12 +20,11 @@ from foz.jobs.working import sweep
 from foz.ports.jobs import Claim
 from foz.store.database import connect_reader
 from foz.store.disk import Disk
-from foz.store.jobs import SqliteJobs
+from foz.store.jobs import MOST_LISTED, SqliteJobs
 from foz.store.lanes import SqliteQueue
 from foz.store.lookups import Lookups
 
 LEASE = 300
-MANY = 10_000
 
 
 def now() -> int:
@@ -71,9 +70,18 @@ async def work_for_ever(store: SqliteJobs, queue: SqliteQueue) -> None:
 
 
 async def drained(store: SqliteJobs, queue: SqliteQueue) -> None:
-    while any(not job.over for job in await store.listed(None, MANY)):
+    while not await all_over(store):
         await sweep(store, queue, now())
         await asyncio.sleep(0.05)
+
+
+async def all_over(store: SqliteJobs) -> bool:
+    before = None
+    while some := await store.listed(None, MOST_LISTED, before):
+        if not all(job.over for job in some):
+            return False
+        before = some[-1].id
+    return True
 
 
 async def main(data: Path, *, drain: bool) -> None:
