@@ -78,18 +78,6 @@ def decode(decoder: "msgspec.json.Decoder[T]", body: bytes, words: Words = NO_WO
         raise _deep() from None
 
 
-def certain(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T | None:
-    """A body of which nothing is lost by reading it so; None where it is not certain that this is one."""
-    if too_deep(body):
-        return None
-    try:
-        if not body.isascii():
-            body.decode()
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
 def extras(body: bytes, known: frozenset[str]) -> dict[str, Raw]:
     """The top-level fields of a body that was decoded before which are not known, verbatim."""
     return {name: value for name, value in _OBJECT.decode(body).items() if name not in known}

@@ -12,7 +12,7 @@ from foz.dialects.openai.chat import asking, schema
 from foz.dialects.openai.chat.messages import Wire
 from foz.dialects.openai.chat.stream import ChatEncoder, say_logprobs, say_reason
 from foz.dialects.openai.faults import encode_fault_event
-from foz.dialects.openai.fields import Words, certain, decode, invalid, refusal
+from foz.dialects.openai.fields import Words, decode, invalid, refusal
 from foz.dialects.openai.frames import DIALECT
 from foz.ports.codec import Answer
 from foz.ports.files import PREFIX
@@ -150,7 +150,7 @@ def _read(body: bytes) -> schema.Body:
 
 
 def _known(body: bytes) -> schema.Body | None:
-    asked = certain(_KNOWN, body)
+    asked = json.certain(_KNOWN, body)
     if asked is not None:
         _agree(asked)
     return asked

@@ -15,7 +15,7 @@ from foz.canon.fault import Unsupported
 from foz.canon.model import Capability
 from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampling
 from foz.canon.tool import ToolChoice, ToolSpec
-from foz.dialects.openai.fields import certain, decode, extras, invalid, refusal
+from foz.dialects.openai.fields import decode, extras, invalid, refusal
 from foz.dialects.openai.frames import DIALECT
 from foz.dialects.openai.responses import schema
 from foz.dialects.openai.responses.items import as_items, hear_items, needs_of, read
@@ -52,7 +52,7 @@ _SEALED = "reasoning.encrypted_content"
 
 def heard(body: bytes) -> schema.Body:
     """A body, checked. Raises BadRequest, Unsupported."""
-    asked = certain(_KNOWN, body) or decode(_BODY, body, schema.WORDS)
+    asked = json.certain(_KNOWN, body) or decode(_BODY, body, schema.WORDS)
     _agree(asked)
     return asked
 
