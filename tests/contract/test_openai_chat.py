@@ -1,6 +1,6 @@
 """The chat of the `openai` dialect: both halves against each other and against the golden cases, in both lanes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from foz.canon.event import CallGrew, Event, Measured, ReasoningGrew, RefusalGre
 from foz.canon.fault import Fault
 from foz.canon.request import Ask, ChatRequest, Operation
 from foz.canon.response import fold
+from foz.dialects.openai.chat.answer import Reader
 from foz.dialects.openai.chat.client import ChatClient
 from foz.dialects.openai.chat.relay import ChatRelay
 from foz.dialects.openai.chat.server import ChatServer
@@ -294,6 +295,50 @@ def test_a_whole_answer_is_the_fold_of_its_events(name: str) -> None:
     heard = CLIENT.decode_response(Reply(200, body=read(name, "response.json")))
 
     assert plain(heard) == plain(fold(golden_events(name)))
+
+
+def drawn(**fields: list[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects of which each field is one of these, or is not there."""
+    return st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in fields.items()})
+
+
+MESSAGES = drawn(
+    role=["assistant"], content=["", "words", None, [{"type": "text", "text": "w"}]], refusal=[None, "", "no"],
+    reasoning=[None, "hm", {}], reasoning_content=["hm"], tool_calls=[[], [{"function": {"name": "f"}}]],
+    function_call=[None, {"name": "f"}], annotations=[[]],
+)  # fmt: skip
+CHOICES: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    drawn(index=[0, 1], finish_reason=[None, "", "stop", "odd"], stop_reason=[None, "x", 3],
+          logprobs=[None, {}, {"content": [{"token": "a"}]}]),
+    message=st.none() | MESSAGES,
+)  # fmt: skip
+ANSWERS: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    drawn(id=["a", None], created=[5, 5.5], model=["m"], system_fingerprint=[None, "fp"], service_tier=["flex"],
+          error=[None, {}, "broken"], other=[1],
+          usage=[None, {}, {"prompt_tokens": 1}, {"prompt_tokens": "1"}, {"prompt_tokens": 1, "cost": 2}]),
+    choices=st.lists(CHOICES, max_size=2),
+)  # fmt: skip
+
+
+def outcome(told: Callable[[], object]) -> Any:
+    """What is told, or how it was refused."""
+    try:
+        return plain(told())
+    except Fault as fault:
+        return type(fault).__name__, fault.message
+
+
+@settings(SLOW, max_examples=300)
+@given(ANSWERS)
+def test_a_whole_answer_of_any_shape_is_the_fold_of_its_events(said: dict[str, Any]) -> None:
+    """However a whole answer looks, it is what its events fold to, or is refused in the same words."""
+    body, reader = msgspec.json.encode(said), Reader()
+
+    folded = outcome(lambda: fold([*reader.take(body, whole=True), *reader.finish()]))
+
+    assert outcome(lambda: CLIENT.decode_response(Reply(200, body=body))) == folded
 
 
 @pytest.mark.parametrize("public", ["public", UPSTREAM])

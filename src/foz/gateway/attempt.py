@@ -20,7 +20,7 @@ from foz.canon.usage import Timing, Usage
 from foz.gateway.capture import heard
 from foz.gateway.completing import spoken
 from foz.gateway.health import Phase
-from foz.gateway.lane import Name, TranslateStream, passage, tallied, words
+from foz.gateway.lane import Name, TranslateStream, lacks_name, passage, tallied, words
 from foz.gateway.meter import measured
 from foz.gateway.opening import entry_of, project_of
 from foz.gateway.remembering import Memory
@@ -217,7 +217,9 @@ class Run:
         if passed is not None:
             body, self._tally = passed
         else:
-            said = self._name().given_whole(client.decode_response(reply))
+            said = client.decode_response(reply)
+            if lacks_name(said):
+                said = self._name().given_whole(said)
             timed = structs.replace(said, timing=self._took())
             body = self._turn.codec.encode_response(timed, self._decoded(), self._ask.model)
             self._tally = tallied(said)

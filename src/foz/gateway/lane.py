@@ -66,9 +66,14 @@ class Name(NamedTuple):
 
     def given_whole(self, answer: Answer) -> Answer:
         """A whole answer with what it lacks of it."""
-        if isinstance(answer, EmbedResponse) or (answer.id and answer.created):
+        if isinstance(answer, EmbedResponse):
             return answer
         return structs.replace(answer, id=answer.id or self.id, created=answer.created or self.created)
+
+
+def lacks_name(answer: Answer) -> bool:
+    """Whether its target gave a whole answer less than all of its name."""
+    return not (isinstance(answer, EmbedResponse) or (answer.id and answer.created))
 
 
 def passage(turn: Turn, ask: Ask, speech: Speech) -> Passage | None:

@@ -81,7 +81,7 @@ def _turn(said: pb.Message, choice: Choice) -> None:
 
 def reason(said: pb.Choice | pb.ChunkChoice, event: ChoiceFinished) -> None:
     """Why a chat's choice ended."""
-    _say(said, say_reason(event, legacy=False))
+    _say(said, say_reason(event.reason, event.detail, legacy=False))
 
 
 def completion_reason(said: pb.CompletionChoice, event: ChoiceFinished) -> None:

@@ -26,11 +26,14 @@ from foz.canon.event import (
     TokenLogprob,
     VendorSaid,
 )
+from foz.canon.response import Choice as Chosen
+from foz.canon.response import Response, fold
 from foz.dialects.openai import usage
 from foz.dialects.openai.faults import fault_in_stream
 from foz.dialects.openai.frames import BROKEN, DIALECT, NULL, garbled
 from foz.wire import json
 
+_NULL = Raw(NULL)
 NO_ERROR = frozenset({NULL, b"{}", b'""', b"false"})
 REASONS: dict[str, Reason] = {
     "stop": "stop",
@@ -57,7 +60,7 @@ class Call(Struct):
     id: str | None = None
     type: str | None = None
     function: Called | None = None
-    custom: Raw = Raw(NULL)
+    custom: Raw = _NULL
 
 
 class Piece(Struct):
@@ -114,8 +117,8 @@ class Chunk(Struct):
     created: float | None = None
     model: str | None = None
     choices: list[Choice] | None = None
-    usage: Raw = Raw(NULL)
-    error: Raw = Raw(NULL)
+    usage: Raw = _NULL
+    error: Raw = _NULL
 
 
 class _KnownCall(Call):
@@ -126,7 +129,7 @@ class _KnownCall(Call):
 class _KnownDelta(Delta, forbid_unknown_fields=True):
     """One that says nothing but what stands here."""
 
-    role: Raw = Raw(NULL)
+    role: Raw = _NULL
     tool_calls: list[_KnownCall] | None = None  # type: ignore[assignment]  # nobody puts another call there
 
 
@@ -138,9 +141,9 @@ class _KnownChoice(Choice):
 class _KnownChunk(Chunk, forbid_unknown_fields=True):
     """One of which nothing is lost by reading it so."""
 
-    system_fingerprint: Raw = Raw(NULL)
-    service_tier: Raw = Raw(NULL)
-    obfuscation: Raw = Raw(NULL)
+    system_fingerprint: Raw = _NULL
+    service_tier: Raw = _NULL
+    obfuscation: Raw = _NULL
     choices: list[_KnownChoice] | None = None  # type: ignore[assignment]  # nobody puts another choice there
 
 
@@ -257,14 +260,30 @@ class Reader:
         """The events of a body or of a chunk. Raises Garbled, or the fault that the upstream reports."""
         what = "answer" if whole else "stream"
         try:
-            chunk, loose = self._read(data)
-            if bytes(chunk.error) not in NO_ERROR or chunk.object == "error":
-                raise fault_in_stream(data)
-            if whole and not chunk.choices:
-                raise garbled(what, "it has no choices")
+            chunk, loose = self._sound(data, what)
             return self._take(chunk, loose, data, whole=whole)
         except BROKEN as error:
             raise garbled(what, error) from None
+
+    def whole(self, data: bytes) -> Response:
+        """A whole answer, the fold of its events. Most are one text and its count: for these none need be made."""
+        try:
+            chunk, loose = self._sound(data, "answer")
+            said = _plain(chunk, data) if loose is None else None
+            if said is not None:
+                return said
+            events = self._take(chunk, loose, data, whole=True)
+        except BROKEN as error:
+            raise garbled("answer", error) from None
+        return fold([*events, *self.finish()])
+
+    def _sound(self, data: bytes, what: str) -> "tuple[Chunk, list[_LooseChoice] | None]":
+        chunk, loose = self._read(data)
+        if chunk.object == "error" or (chunk.error is not _NULL and bytes(chunk.error) not in NO_ERROR):
+            raise fault_in_stream(data)
+        if what == "answer" and not chunk.choices:
+            raise garbled(what, "it has no choices")
+        return chunk, loose
 
     def _read(self, data: bytes) -> "tuple[Chunk, list[_LooseChoice] | None]":
         """A chunk, and the fields of its choices where there may be some that are not known."""
@@ -280,14 +299,8 @@ class Reader:
         if not self._started:
             raise garbled("stream", "it ended before it began")
         self.done = True
-        try:
-            told = None if self._usage is None else usage.hear(self._usage)
-        except BROKEN as error:
-            raise garbled("usage", error) from None
-        if told is None:
-            return [Finished()]
-        measured, vendor = told
-        return [Measured(measured, {DIALECT: vendor} if vendor else {}), Finished()]
+        counted = None if self._usage is None else _counted(self._usage)
+        return [Finished()] if counted is None else [counted, Finished()]
 
     def _take(self, chunk: Chunk, loose: "list[_LooseChoice] | None", data: bytes, *, whole: bool) -> list[Event]:
         events: list[Event] = []
@@ -334,11 +347,53 @@ class Reader:
         return known
 
 
+def _plain(chunk: Chunk, data: bytes) -> Response | None:
+    """The answer, where it is one text and its count: what its events fold to. None where it says more, or less."""
+    choices = chunk.choices
+    if choices is None or len(choices) != 1:
+        return None
+    choice = choices[0]
+    said = choice.message or _NOTHING
+    text = said.content
+    if not isinstance(text, str) or not text or choice.index or choice.logprobs or not choice.finish_reason:
+        return None
+    if said.refusal or said.reasoning_content or said.reasoning or said.tool_calls or said.function_call:
+        return None
+    counted = _counted(chunk.usage)
+    if counted is None:
+        return None
+    finish, vendor = _finish(choice, 0, called=False), _beside(chunk, data)
+    return Response(
+        chunk.id or "",
+        chunk.model or "",
+        int(chunk.created or 0),
+        (Chosen(text, reason=finish.reason, detail=finish.detail),),
+        counted.usage,
+        {DIALECT: vendor} if vendor else {},
+        counted.vendor,
+    )
+
+
+def _counted(raw: Raw) -> Measured | None:
+    try:
+        told = usage.hear(raw)
+    except BROKEN as error:
+        raise garbled("usage", error) from None
+    if told is None:
+        return None
+    measured, vendor = told
+    return Measured(measured, {DIALECT: vendor} if vendor else {})
+
+
 def _beside(chunk: Chunk, data: bytes) -> dict[str, Raw]:
     """What an answer says beside its choices that only this dialect has words for."""
     if isinstance(chunk, _KnownChunk):
-        said = {"system_fingerprint": chunk.system_fingerprint, "service_tier": chunk.service_tier}
-        return {name: raw for name, raw in said.items() if bytes(raw) != NULL}
+        vendor = {}
+        if chunk.system_fingerprint is not _NULL and bytes(chunk.system_fingerprint) != NULL:
+            vendor["system_fingerprint"] = chunk.system_fingerprint
+        if chunk.service_tier is not _NULL and bytes(chunk.service_tier) != NULL:
+            vendor["service_tier"] = chunk.service_tier
+        return vendor
     return {name: raw for name, raw in _BAG.decode(data).items() if name not in _TOP and bytes(raw) != NULL}
 
 

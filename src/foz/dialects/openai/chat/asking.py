@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import astuple
 
 from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampling
 from foz.canon.tool import ToolChoice, ToolSpec
@@ -29,6 +30,7 @@ _HEARD = frozenset(
 """What canon has words for."""
 MARKS = frozenset({"functions"})
 """What is in the bag but was told in our words too."""
+_DRAWN = Sampling.__struct_fields__
 _BUDGETS = ((2048, "low"), (8192, "medium"))
 
 
@@ -68,24 +70,25 @@ def hear(asked: schema.Body, body: bytes) -> ChatRequest:
     vendor: dict[str, Raw] = {}
     if not isinstance(asked, schema.KnownBody) or asked.own:
         vendor = {name: raw for name, raw in extras(body, _HEARD).items() if bytes(raw) != b"null"}
-    custom = [tool for tool in asked.tools or () if isinstance(tool, schema.CustomTool)]
-    if custom:
-        vendor["tools"] = Raw(json.encode(custom))
-    if isinstance(asked.tool_choice, schema.CustomChoice):
-        vendor["tool_choice"] = Raw(json.encode(asked.tool_choice))
-    options = asked.stream_options
+        if isinstance(asked.tool_choice, schema.CustomChoice):
+            vendor["tool_choice"] = Raw(json.encode(asked.tool_choice))
+    if asked.tools:
+        custom = [tool for tool in asked.tools if isinstance(tool, schema.CustomTool)]
+        if custom:
+            vendor["tools"] = Raw(json.encode(custom))
+    options, choice, legacy = asked.stream_options, asked.tool_choice, asked.function_call
     return ChatRequest(
         model=asked.model,
         messages=hear_messages(asked.messages, None if known else body),
-        tools=_hear_tools(asked),
-        tool_choice=_hear_choice(asked.tool_choice) or _hear_legacy_choice(asked.function_call),
+        tools=_hear_tools(asked) if asked.tools or asked.functions else (),
+        tool_choice=None if choice is legacy is None else _hear_choice(choice) or _hear_legacy_choice(legacy),
         parallel_tools=asked.parallel_tool_calls,
-        response_format=_hear_format(asked.response_format),
-        reasoning=_hear_effort(asked.reasoning_effort),
+        response_format=None if asked.response_format is None else _hear_format(asked.response_format),
+        reasoning=None if asked.reasoning_effort is None else _hear_effort(asked.reasoning_effort),
         sampling=_hear_sampling(asked),
         max_output=asked.max_completion_tokens or asked.max_tokens,
         choices=asked.n or 1,
-        stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ()),
+        stop=() if asked.stop is None else _hear_stop(asked.stop),
         logprobs=bool(asked.logprobs),
         top_logprobs=asked.top_logprobs,
         stream=bool(asked.stream),
@@ -107,6 +110,10 @@ def _hear_sampling(asked: schema.Body) -> Sampling:
         logit_bias=asked.logit_bias,
         seed=asked.seed,
     )
+
+
+def _hear_stop(stop: str | list[str]) -> tuple[str, ...]:
+    return (stop,) if isinstance(stop, str) else tuple(stop)
 
 
 def _hear_tools(asked: schema.Body) -> tuple[ToolSpec, ...]:
@@ -163,9 +170,7 @@ def _hear_format(form: schema.TextFormat | schema.JsonFormat | schema.SchemaForm
             return None
 
 
-def _hear_effort(effort: str | None) -> ReasoningWish | None:
-    if effort is None:
-        return None
+def _hear_effort(effort: str) -> ReasoningWish:
     return ReasoningWish(effort, enabled=False if effort == "none" else None)
 
 
@@ -180,42 +185,43 @@ def say(request: ChatRequest, model: str, manner: Manner = MANNER) -> Wire:
         "model": model,
         "messages": say_messages(messages, with_reasoning=manner.with_reasoning),
         **_say_sampling(request.sampling),
-        **_say_tools(request),
-        **_say_limits(request, manner),
     }
+    own = request.vendor.get(DIALECT)
+    if request.tools or own or request.tool_choice is not None or request.parallel_tools is not None:
+        said |= _say_tools(request)
+    _say_limits(said, request, manner)
     if request.response_format is not None:
         said["response_format"] = _say_format(request.response_format)
-    effort = _say_effort(request.reasoning)
+    effort = None if request.reasoning is None else _say_effort(request.reasoning)
     if effort is not None:
         said["reasoning_effort"] = effort
-    if request.logprobs:
-        said["logprobs"] = True
-        if request.top_logprobs is not None:
-            said["top_logprobs"] = request.top_logprobs
     if request.user is not None:
         said["user"] = request.user
     if request.stream:
         said["stream"] = True
         said["stream_options"] = {"include_usage": True}
-    for name, raw in request.vendor.get(DIALECT, {}).items():
-        if name not in MARKS:
-            said.setdefault(name, raw)
+    if own:
+        for name, raw in own.items():
+            if name not in MARKS:
+                said.setdefault(name, raw)
     return said if thinking is None else with_fields(said, request.reasoning, thinking)
 
 
 def _say_sampling(sampling: Sampling) -> Wire:
-    return {name: value for name, value in msgspec.structs.asdict(sampling).items() if value is not None}
+    return {name: value for name, value in zip(_DRAWN, astuple(sampling), strict=True) if value is not None}
 
 
-def _say_limits(request: ChatRequest, manner: Manner) -> Wire:
-    said: Wire = {}
+def _say_limits(said: Wire, request: ChatRequest, manner: Manner) -> None:
     if request.max_output is not None:
         said[manner.limit] = request.max_output
     if request.choices != 1:
         said["n"] = request.choices
     if request.stop:
         said["stop"] = request.stop
-    return said
+    if request.logprobs:
+        said["logprobs"] = True
+        if request.top_logprobs is not None:
+            said["top_logprobs"] = request.top_logprobs
 
 
 def _say_tools(request: ChatRequest) -> Wire:
@@ -264,10 +270,8 @@ def _say_format(form: ResponseFormat) -> Wire:
     return {"type": "json_schema", "json_schema": said}
 
 
-def _say_effort(wish: ReasoningWish | None) -> str | None:
+def _say_effort(wish: ReasoningWish) -> str | None:
     """A budget is told as the nearest level."""
-    if wish is None:
-        return None
     if wish.effort is not None:
         return wish.effort
     if wish.enabled is False:

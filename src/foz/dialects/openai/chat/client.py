@@ -2,7 +2,7 @@
 
 from foz.canon.fault import Fault
 from foz.canon.request import ChatRequest, Request
-from foz.canon.response import Response, fold
+from foz.canon.response import Response
 from foz.dialects.openai.chat import asking
 from foz.dialects.openai.chat.answer import Reader
 from foz.dialects.openai.chat.asking import MANNER, Manner
@@ -40,8 +40,7 @@ class ChatClient:
 
     def decode_response(self, reply: Reply) -> Response:
         """A whole 2xx answer."""
-        reader = self._reader()
-        return fold([*reader.take(reply.body, whole=True), *reader.finish()])
+        return self._reader().whole(reply.body)
 
     def decoder(self) -> StreamDecoder:
         """For a streamed 2xx answer."""

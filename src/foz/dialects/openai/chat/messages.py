@@ -40,48 +40,44 @@ _LOOSE = msgspec.json.Decoder(_Loose)
 
 def hear_messages(messages: list[schema.Message], body: bytes | None) -> tuple[Message, ...]:
     """The messages of a checked body in our words; without the body where they say nothing else."""
-    legacy: dict[str, str] = {}
+    made: dict[str, str] = {}
     if body is None:
-        return tuple([_hear(message, {}, _made(message, place, legacy)) for place, message in enumerate(messages)])
+        return tuple([_hear(message, place, made) for place, message in enumerate(messages)])
     heard: list[Message] = []
     loose = _LOOSE.decode(body).messages
     for place, (message, fields) in enumerate(zip(messages, loose, strict=True)):
         extra = {name: value for name, value in fields.items() if name not in _KNOWN}
-        heard.append(_hear(message, {DIALECT: extra} if extra else {}, _made(message, place, legacy)))
+        heard.append(_hear(message, place, made, {DIALECT: extra} if extra else None))
     return tuple(heard)
 
 
-def _made(message: schema.Message, place: int, legacy: dict[str, str]) -> dict[str, str]:
-    """The ids made so far, with one for the function that this message calls."""
-    if isinstance(message, schema.AssistantMessage) and message.function_call is not None:
-        legacy[message.function_call.name] = f"call_{place}"
-    return legacy
-
-
-def _hear(message: schema.Message, vendor: Vendor, legacy: dict[str, str]) -> Message:
-    """`legacy` has the ids that were made for calls of functions, which have none."""
+def _hear(message: schema.Message, place: int, made: dict[str, str], vendor: Vendor | None = None) -> Message:
+    """`made` has the ids that were made for calls of functions, which have none."""
+    vendor = vendor or {}
     match message:
-        case schema.SystemMessage():
-            return Message("system", _hear_content(message.content), message.name, vendor)
-        case schema.DeveloperMessage():
-            return Message("developer", _hear_content(message.content), message.name, vendor)
-        case schema.UserMessage():
-            return Message("user", _hear_content(message.content), message.name, vendor)
-        case schema.AssistantMessage():
-            return Message("assistant", tuple(_hear_assistant(message, legacy)), message.name, vendor)
+        case schema.UserMessage(content=content, name=name):
+            return Message("user", _hear_content(content), name, vendor)
+        case schema.SystemMessage(content=content, name=name):
+            return Message("system", _hear_content(content), name, vendor)
+        case schema.DeveloperMessage(content=content, name=name):
+            return Message("developer", _hear_content(content), name, vendor)
+        case schema.AssistantMessage(function_call=called):
+            if called is not None:
+                made[called.name] = f"call_{place}"
+            return Message("assistant", tuple(_hear_assistant(message, made)), message.name, vendor)
         case schema.ToolMessage():
             shown = tuple(part for part in _hear_content(message.content) if isinstance(part, Text | Media))
             return Message("tool", (ToolResult(message.tool_call_id, shown, message.name),), None, vendor)
         case schema.FunctionMessage(name=name):
             said = (Text(message.content or ""),)
-            return Message("tool", (ToolResult(legacy.get(name, name), said, name),), None, vendor)
+            return Message("tool", (ToolResult(made.get(name, name), said, name),), None, vendor)
 
 
 def _hear_content(content: "str | Iterable[schema.Part] | None") -> tuple[Part, ...]:
-    if content is None:
-        return ()
     if isinstance(content, str):
         return (Text(content),)
+    if content is None:
+        return ()
     return tuple(_hear_part(part) for part in content)
 
 
@@ -95,7 +91,7 @@ def _hear_part(part: schema.Part) -> Part:
             return hear_media(part)
 
 
-def _hear_assistant(message: schema.AssistantMessage, legacy: dict[str, str]) -> Iterator[Part]:
+def _hear_assistant(message: schema.AssistantMessage, made: dict[str, str]) -> Iterator[Part]:
     """In the order in which models say it. Empty text is how many programs write none."""
     thought = message.reasoning_content or message.reasoning
     if thought:
@@ -110,7 +106,7 @@ def _hear_assistant(message: schema.AssistantMessage, legacy: dict[str, str]) ->
             yield ToolCall(call.id, call.function.name, call.function.arguments)
     called = message.function_call
     if called:
-        yield ToolCall(legacy[called.name], called.name, called.arguments)
+        yield ToolCall(made[called.name], called.name, called.arguments)
 
 
 # Out.
@@ -121,6 +117,10 @@ def say_messages(messages: tuple[Message, ...], *, with_reasoning: bool) -> list
     said: list[Wire] = []
     shown: list[Wire] = []
     for message in messages:
+        text = None if shown else _text(message)
+        if text is not None:
+            said.append({"role": message.role, "content": text})
+            continue
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         if shown and not results:
             said.append({"role": "user", "content": shown})
@@ -138,6 +138,14 @@ def say_messages(messages: tuple[Message, ...], *, with_reasoning: bool) -> list
     if shown:
         said.append({"role": "user", "content": shown})
     return said
+
+
+def _text(message: Message) -> str | None:
+    """What it says, where that is one text and nothing else."""
+    parts = message.parts
+    if len(parts) != 1 or message.name is not None or message.vendor or message.role == "tool":
+        return None
+    return parts[0].text if isinstance(parts[0], Text) else None
 
 
 def _say_result(result: ToolResult, message: Message) -> Wire:

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from foz.canon.event import ChoiceFinished
 from foz.canon.fault import Fault
 from foz.canon.model import Capability
 from foz.canon.request import Ask, ChatRequest, Operation, Request
@@ -184,7 +183,8 @@ class ChatServer:
         """A whole answer's body."""
         if not isinstance(answer, Response) or not isinstance(request, ChatRequest):
             raise TypeError("a chat is answered by a Response")
-        legacy = "functions" in request.vendor.get(DIALECT, {})
+        asked = request.vendor.get(DIALECT)
+        legacy = asked is not None and "functions" in asked
         said: Wire = {
             "id": answer.id,
             "object": "chat.completion",
@@ -209,21 +209,21 @@ class ChatServer:
 
 
 def _say_choice(index: int, choice: Choice, *, legacy: bool) -> Wire:
-    finished = ChoiceFinished(choice.reason or "stop", index, choice.detail)
+    likely, unlikely = choice.logprobs, choice.refusal_logprobs
     return {
         "index": index,
         "message": _say_message(choice, legacy=legacy),
-        "logprobs": say_logprobs(choice.logprobs, choice.refusal_logprobs),
-        **say_reason(finished, legacy=legacy),
+        "logprobs": say_logprobs(likely, unlikely) if likely or unlikely else None,
+        **say_reason(choice.reason or "stop", choice.detail, legacy=legacy),
     }
 
 
 def _say_message(choice: Choice, *, legacy: bool) -> Wire:
     """`content` is null where something else was said instead."""
-    vendor = choice.vendor.get(DIALECT, {})
+    vendor = choice.vendor.get(DIALECT)
     silent = choice.text is None and (choice.calls or choice.refusal is not None or vendor)
     said: Wire = {"role": "assistant", "content": None if silent else choice.text or "", "refusal": choice.refusal}
-    thoughts = "".join(block.text for block in choice.reasoning)
+    thoughts = "".join([block.text for block in choice.reasoning]) if choice.reasoning else ""
     if thoughts:
         said["reasoning_content"] = thoughts
     if choice.calls and legacy:
@@ -233,4 +233,4 @@ def _say_message(choice: Choice, *, legacy: bool) -> Wire:
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in choice.calls
         ]
-    return {**said, **vendor}
+    return {**said, **vendor} if vendor else said

@@ -26,16 +26,15 @@ from foz.dialects.openai.frames import DIALECT, DONE, NULL
 from foz.wire import json
 
 
-def say_reason(event: ChoiceFinished, *, legacy: bool) -> Wire:
+def say_reason(reason: str, detail: str | None, *, legacy: bool) -> Wire:
     """`finish_reason`, and vLLM's `stop_reason` where it is known what stopped it."""
-    reason: str = event.reason
     if reason == "other":
-        return {"finish_reason": event.detail or "stop"}
+        return {"finish_reason": detail or "stop"}
     if reason == "tool_calls" and legacy:
         reason = "function_call"
     said: Wire = {"finish_reason": reason}
-    if event.detail is not None:
-        said["stop_reason"] = event.detail
+    if detail is not None:
+        said["stop_reason"] = detail
     return said
 
 
@@ -150,7 +149,7 @@ class ChatEncoder:
         return self._chunk(choice, json.encode(delta), b'"logprobs":%b,"finish_reason":null' % logprobs)
 
     def _finish(self, event: ChoiceFinished) -> bytes:
-        reason = json.encode(say_reason(event, legacy=self._legacy))[1:-1]
+        reason = json.encode(say_reason(event.reason, event.detail, legacy=self._legacy))[1:-1]
         return self._chunk(event.choice, b"{}", b'"logprobs":null,%b' % reason)
 
     def _usage(self) -> bytes:

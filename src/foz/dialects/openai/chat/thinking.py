@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 from foz.canon.content import Message, Text
 from foz.canon.event import ChoiceFinished, Event, ReasoningGrew, TextGrew
 from foz.canon.request import ChatRequest, ReasoningWish
+from foz.canon.response import Response, fold
 from foz.dialects.openai.chat.answer import Reader
 
 OPENS = "<think>"
@@ -229,6 +230,10 @@ class TagReader:
         for event in self._reader.take(data, whole=whole):
             events += self._sorted(event)
         return events
+
+    def whole(self, data: bytes) -> Response:
+        """A whole answer."""
+        return fold([*self.take(data, whole=True), *self.finish()])
 
     def finish(self) -> list[Event]:
         """The last events."""
