@@ -20,6 +20,8 @@ NULL = Raw(b"null")
 MOST_TOP = 20
 Bag = dict[str, Raw]
 Name = Annotated[str, Meta(min_length=1)]
+Number = Annotated[float, Meta(gt=-(2.0**63), lt=2.0**63)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Lasts = str | int | float | None
 """Seconds, or a duration such as `5m`."""
 
@@ -88,6 +90,42 @@ class ChatBody(Asked, frozen=True, kw_only=True):
 
     messages: list[Message] | None = None
     tools: list[Tool] | None = None
+
+
+# A chat as most are, where no option is wrong: that is seen while it is decoded. Others are read as `ChatBody` has it.
+
+
+class Drawn(Struct, frozen=True):
+    """The options that canon has words for."""
+
+    temperature: Number | None = None
+    top_p: Number | None = None
+    top_k: Whole | None = None
+    min_p: Number | None = None
+    frequency_penalty: Number | None = None
+    presence_penalty: Number | None = None
+    repeat_penalty: Number | None = None
+    seed: Whole | None = None
+    num_predict: Whole | None = None
+    stop: list[str] | None = None
+
+
+class KnownDrawn(Drawn, frozen=True, forbid_unknown_fields=True):
+    """All that is said, the commonest of Ollama's own among it."""
+
+    num_ctx: Raw = NULL
+
+
+class PlainBody(ChatBody, frozen=True, kw_only=True):
+    """A conversation, and of its options what canon has words for."""
+
+    options: Drawn | None = None  # type: ignore[assignment]  # whoever reads one knows which it is
+
+
+class KnownBody(PlainBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of which nothing is lost by reading it so."""
+
+    options: KnownDrawn | None = None
 
 
 class GenerateBody(Asked, frozen=True, kw_only=True):
@@ -159,6 +197,8 @@ class CreateBody(Struct, frozen=True, kw_only=True):
 
 
 CHAT = msgspec.json.Decoder(ChatBody)
+PLAIN: msgspec.json.Decoder[ChatBody] = msgspec.json.Decoder(PlainBody)
+KNOWN: msgspec.json.Decoder[ChatBody] = msgspec.json.Decoder(KnownBody)
 GENERATE = msgspec.json.Decoder(GenerateBody)
 EMBED = msgspec.json.Decoder(EmbedBody)
 EMBEDDINGS = msgspec.json.Decoder(EmbeddingsBody)

@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from foz.canon.content import Media, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from foz.canon.model import Capability
@@ -35,7 +35,9 @@ from foz.wire import json
 from foz.wire.sniff import ENOUGH, sniff
 
 LEVELS = ("low", "medium", "high", "max")
-ROLES = ("system", "developer", "user", "assistant", "tool")
+SPEAKERS = ("system", "developer", "user", "assistant")
+"""Who says words that are nothing more."""
+ROLES = (*SPEAKERS, "tool")
 MOST = 2**31 - 1
 NOTHING: frozenset[str] = frozenset()
 NO_SAMPLING = Sampling()
@@ -56,40 +58,75 @@ _HEAD = -(-ENOUGH // 3) * 4
 # Options.
 
 
-class Options:
-    """Those that canon has words for, checked; the rest is Ollama's own. Raises BadRequest."""
+class Options(Struct, frozen=True):
+    """What they say in our words."""
 
-    def __init__(self, said: Bag | None) -> None:
-        self.sampling = NO_SAMPLING
-        """How tokens are drawn. A seed below zero is any."""
-        self.limit: int | None = None
-        """Tokens of the answer; none where it is 0 or below."""
-        self.stop: tuple[str, ...] = ()
-        """What ends the answer."""
-        self.own: Bag = {}
-        """What only Ollama knows, verbatim."""
-        if said:
-            self._take(said)
+    sampling: Sampling = NO_SAMPLING
+    """How tokens are drawn. A seed below zero is any."""
+    limit: int | None = None
+    """Tokens of the answer; none where it is 0 or below."""
+    stop: tuple[str, ...] = ()
+    """What ends the answer."""
+    own: Bag = {}
+    """What only Ollama knows, verbatim."""
 
-    def _take(self, said: Bag) -> None:
-        drawn: dict[str, float] = {}
-        for name, raw in said.items():
-            if raw == NULL:
-                continue
-            if name in _FLOATS:
-                drawn[_NAMES.get(name, name)] = float(_number(name, raw, "a number"))
-            elif name in _WHOLES:
-                drawn[name] = _whole(name, raw)
-            elif name == "stop":
-                self.stop = _stop(raw)
-            else:
-                self.own[name] = raw
-        limit = drawn.pop("num_predict", 0)
-        self.limit = min(int(limit), MOST) if limit > 0 else None
-        if drawn.get("seed", 0) < 0:
-            del drawn["seed"]
-        if drawn:
-            self.sampling = Sampling(**drawn)  # type: ignore[arg-type]  # what is whole is an int
+
+NO_OPTIONS = Options()
+
+
+def hear_options(said: Bag | bodies.Drawn | None) -> Options:
+    """All options. Raises BadRequest."""
+    if isinstance(said, bodies.KnownDrawn):
+        return Options(
+            Sampling(
+                said.temperature,
+                said.top_p,
+                said.top_k,
+                said.min_p,
+                said.frequency_penalty,
+                said.presence_penalty,
+                said.repeat_penalty,
+                None,
+                _seed(said.seed),
+            ),
+            _limit(said.num_predict),
+            () if said.stop is None else tuple(said.stop),
+            NO_OPTIONS.own if said.num_ctx == NULL else {"num_ctx": said.num_ctx},
+        )
+    return _check_options(said) if isinstance(said, dict) else NO_OPTIONS
+
+
+def hear_limit(said: Bag | bodies.Drawn | None) -> int | None:
+    """Tokens of the answer; none where it is 0 or below. Raises BadRequest for any option."""
+    return _limit(said.num_predict) if isinstance(said, bodies.Drawn) else hear_options(said).limit
+
+
+def _check_options(said: Bag) -> Options:
+    drawn: dict[str, float] = {}
+    stop: tuple[str, ...] = ()
+    own: Bag = {}
+    for name, raw in said.items():
+        if raw == NULL:
+            continue
+        if name in _FLOATS:
+            drawn[_NAMES.get(name, name)] = float(_number(name, raw, "a number"))
+        elif name in _WHOLES:
+            drawn[name] = _whole(name, raw)
+        elif name == "stop":
+            stop = _stop(raw)
+        else:
+            own[name] = raw
+    limit, seed = drawn.pop("num_predict", None), drawn.pop("seed", None)
+    sampling = Sampling(**drawn, seed=_seed(seed))  # type: ignore[arg-type]  # what is whole is an int
+    return Options(sampling, _limit(limit), stop, own)  # type: ignore[arg-type]  # so is this
+
+
+def _limit(said: int | None) -> int | None:
+    return min(said, MOST) if said is not None and said > 0 else None
+
+
+def _seed(said: int | None) -> int | None:
+    return said if said is not None and said >= 0 else None
 
 
 def _stop(raw: Raw) -> tuple[str, ...]:
@@ -217,16 +254,15 @@ def _images(images: Sequence[str] | None, field: str) -> Iterator[Media]:
 
 def hear_messages(messages: Sequence[bodies.Message]) -> tuple[Message, ...]:
     """The turns of a conversation. Raises BadRequest."""
-    if not any(map(_says_more, messages)):
-        return tuple([Message(one.role, (Text(one.content or ""),)) for one in messages])  # type: ignore[arg-type]  # so
+    said: list[Message] = []
+    for one in messages:
+        if one.images or one.tool_calls or one.thinking or one.role not in SPEAKERS:
+            break
+        said.append(Message(one.role, (Text(one.content or ""),)))  # type: ignore[arg-type]  # it is one of ROLES
+    else:
+        return tuple(said)
     ids = _Ids(messages)
     return tuple(_message(message, ids, f"messages[{at}]") for at, message in enumerate(messages))
-
-
-def _says_more(message: bodies.Message) -> bool:
-    """Whether a message is more than the words of someone."""
-    more = message.images or message.tool_calls or message.thinking
-    return bool(more) or message.role == "tool" or message.role not in ROLES
 
 
 def check_messages(messages: Sequence[bodies.Message]) -> bool:
@@ -234,8 +270,8 @@ def check_messages(messages: Sequence[bodies.Message]) -> bool:
     for message in messages:
         if message.images or message.tool_calls or message.role not in ROLES:
             hear_messages(messages)
-            break
-    return any(message.images for message in messages)
+            return any(one.images for one in messages)
+    return False
 
 
 def _message(message: bodies.Message, ids: _Ids, field: str) -> Message:
@@ -265,15 +301,16 @@ def _tool(tool: bodies.Tool) -> ToolSpec:
     return ToolSpec(function.name, function.description, schema)
 
 
-def _own(body: bytes, known: frozenset[str], options: Options) -> Vendor:
-    bag = bodies.extras(body, known)
+def _own(asked: bodies.Asked, body: bytes, known: frozenset[str], options: Options) -> Vendor:
+    no_more = asked.__class__ is bodies.KnownBody and asked.keep_alive is None
+    bag = {} if no_more else bodies.extras(body, known)
     if options.own:
         bag["options"] = Raw(json.encode(options.own))
     return {DIALECT: bag} if bag else {}
 
 
 def _chat(asked: bodies.Asked, messages: tuple[Message, ...], body: bytes, known: frozenset[str]) -> ChatRequest:
-    options = Options(asked.options)
+    options = hear_options(asked.options)
     return ChatRequest(
         model=asked.model,
         messages=messages,
@@ -285,14 +322,14 @@ def _chat(asked: bodies.Asked, messages: tuple[Message, ...], body: bytes, known
         logprobs=bool(asked.logprobs),
         top_logprobs=asked.top_logprobs if asked.logprobs else None,
         stream=asked.stream is not False,
-        vendor=_own(body, known, options),
+        vendor=_own(asked, body, known, options),
     )
 
 
 def hear_chat(asked: bodies.ChatBody, body: bytes) -> ChatRequest:
     """`/api/chat`. Raises BadRequest."""
     request = _chat(asked, hear_messages(asked.messages or ()), body, _CHAT)
-    return msgspec.structs.replace(request, tools=tuple(map(_tool, asked.tools or ())))
+    return msgspec.structs.replace(request, tools=tuple(map(_tool, asked.tools))) if asked.tools else request
 
 
 # Prompts.
@@ -313,7 +350,7 @@ def hear_turn(asked: bodies.GenerateBody, body: bytes) -> ChatRequest:
 
 def hear_text(asked: bodies.GenerateBody, body: bytes) -> CompleteRequest:
     """`/api/generate`, as a text to continue. Raises BadRequest."""
-    options = Options(asked.options)
+    options = hear_options(asked.options)
     return CompleteRequest(
         model=asked.model,
         prompts=(asked.prompt or "",),
@@ -323,7 +360,7 @@ def hear_text(asked: bodies.GenerateBody, body: bytes) -> CompleteRequest:
         stop=options.stop,
         logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
         stream=asked.stream is not False,
-        vendor=_own(body, _TEXT, options),
+        vendor=_own(asked, body, _TEXT, options),
     )
 
 

@@ -7,10 +7,10 @@ from foz.canon.response import EmbedResponse, Response
 from foz.dialects.ollama import bodies
 from foz.dialects.ollama.faults import encode_fault_event
 from foz.dialects.ollama.hearing import (
-    Options,
     check_messages,
     hear_chat,
     hear_embed,
+    hear_limit,
     hear_text,
     hear_turn,
     is_text,
@@ -18,6 +18,7 @@ from foz.dialects.ollama.hearing import (
 )
 from foz.dialects.ollama.telling import Teller, say_vector, say_vectors, say_whole
 from foz.ports.codec import Answer, EventEncoder
+from foz.wire import json
 
 NOTHING: frozenset[str] = frozenset()
 SHORTER = frozenset({Capability.DIMENSIONS.value})
@@ -52,20 +53,24 @@ class ChatServer(WordsServer):
 
     def read(self, body: bytes) -> Ask:
         """Validates, and gives the facts."""
-        asked = bodies.decode(bodies.CHAT, body)
-        messages = asked.messages or ()
-        return Ask(
-            Operation.CHAT,
-            asked.model,
-            asked.stream is not False,
-            needs(asked, images=check_messages(messages), tools=bool(asked.tools)),
-            max_output=Options(asked.options).limit if asked.options else None,
-            idle=not messages,
-        )
+        return facts(json.certain(bodies.PLAIN, body) or bodies.decode(bodies.CHAT, body))
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """The whole request in our words."""
-        return hear_chat(bodies.decode(bodies.CHAT, body), body)
+        return hear_chat(json.certain(bodies.KNOWN, body) or bodies.decode(bodies.CHAT, body), body)
+
+
+def facts(asked: bodies.ChatBody) -> Ask:
+    """What is to be known of a chat. Raises BadRequest."""
+    messages = asked.messages or ()
+    return Ask(
+        Operation.CHAT,
+        asked.model,
+        asked.stream is not False,
+        needs(asked, images=check_messages(messages), tools=bool(asked.tools)),
+        max_output=hear_limit(asked.options),
+        idle=not messages,
+    )
 
 
 class GenerateServer(WordsServer):
