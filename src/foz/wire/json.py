@@ -3,7 +3,8 @@ Strict JSON with limits. The only module that turns bytes into values and back.
 
 Depth is known before anything is decoded: what escapes is cut out, then all but brackets and quotes, then what
 stands in quotes; what is left is summed up. All of it runs in C in one pass each, and only for bodies with more
-brackets than the limit: 0.3 ms for 54 kB of tools, 0.15 s for 8 MB of nothing but brackets.
+brackets than the limit: 0.3 ms for 54 kB of tools, 0.15 s for 8 MB of nothing but brackets. Whether there are so many
+is asked by taking them out, which looks for the next one; counting them looks at every byte.
 """
 
 from itertools import accumulate
@@ -54,7 +55,9 @@ def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
     Whether brackets nest deeper than the limit. Exact for all that comes before the first break in broken JSON,
     so that decoding never runs out of stack.
     """
-    if body.count(b"[") + body.count(b"{") <= limit:
+    most = limit + 1
+    left = len(body.replace(b"[", b"", most)) + len(body.replace(b"{", b"", most))
+    if 2 * len(body) - left <= limit:
         return False
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
