@@ -152,13 +152,10 @@ def _exactly(blocks: Sequence[Raw]) -> Vendor:
     return {DIALECT: {"content": Raw(json.encode([block for block in blocks if not is_unsigned(block)]))}}
 
 
-def _hear(message: schema.Message, place: int) -> list[Message]:
-    content = message.content
-    if isinstance(content, str):
-        return [Message(message.role, (Text(content),))]
+def _hear(message: schema.Message, blocks: Sequence[Raw], place: int) -> list[Message]:
     at = f"messages.{place}.content"
-    parts = [part for number, raw in enumerate(content) for part in hear_block(raw, f"{at}.{number}")]
-    vendor = _exactly(content)
+    parts = [part for number, raw in enumerate(blocks) for part in hear_block(raw, f"{at}.{number}")]
+    vendor = _exactly(blocks)
     results = tuple(part for part in parts if isinstance(part, ToolResult))
     if not results or message.role != "user":
         return [Message(message.role, tuple(parts), vendor=vendor)]
@@ -178,17 +175,21 @@ def hear_messages(asked: schema.Asked) -> tuple[Message, ...]:
         parts = [part for place, raw in enumerate(asked.system) for part in hear_block(raw, f"system.{place}")]
         heard.append(Message("system", tuple(parts), vendor=_exactly(asked.system)))
     for place, message in enumerate(asked.messages):
-        heard += _hear(message, place)
+        content = message.content
+        if isinstance(content, str):
+            heard.append(Message(message.role, (Text(content),)))
+        else:
+            heard += _hear(message, content, place)
     return tuple(heard)
 
 
 # The rest.
 
 
-def hear_tools(tools: Sequence[Raw] | None) -> tuple[ToolSpec, ...]:
+def hear_tools(tools: Sequence[Raw]) -> tuple[ToolSpec, ...]:
     """The tools that the caller runs; those that Anthropic's servers run are no model's but theirs."""
     heard: list[ToolSpec] = []
-    for place, raw in enumerate(tools or ()):
+    for place, raw in enumerate(tools):
         at = f"tools.{place}"
         if decode(schema.KIND, raw, at).type in _CUSTOM:
             tool = decode(schema.TOOL, raw, at)
@@ -226,8 +227,6 @@ def _is_served(raw: Raw) -> bool:
 
 def _choice_among(tools: Sequence[ToolSpec], asked: schema.Asked) -> tuple[ToolChoice | None, bool | None]:
     """The same, of the tools that the caller runs: others are offered to no model but Anthropic's, nor chosen there."""
-    if not tools:
-        return None, None
     choice, parallel = _choice(asked)
     ours = choice is None or choice.name is None or any(tool.name == choice.name for tool in tools)
     return choice if ours or not any(map(_is_served, asked.tools or ())) else None, parallel
@@ -254,31 +253,34 @@ def _format(asked: schema.Asked) -> ResponseFormat | None:
 
 
 def _vendor(asked: schema.Asked, body: bytes) -> Vendor:
-    said = {name: raw for name, raw in schema.BAG.decode(body).items() if bytes(raw) != NULL}
-    bag = {name: raw for name, raw in said.items() if name not in _HEARD}
+    bag: schema.Bag = {}
+    if not isinstance(asked, schema.KnownBody) or asked.own:
+        said = schema.BAG.decode(body)
+        bag = {name: raw for name, raw in said.items() if name not in _HEARD and bytes(raw) != NULL}
     if asked.tools and _tools_say_more(asked.tools):
         bag["tools"] = Raw(json.encode(asked.tools))
-    if "tool_choice" in said and any(map(_is_served, asked.tools or ())):
-        bag["tool_choice"] = said["tool_choice"]
+        if asked.tool_choice is not None and any(map(_is_served, asked.tools)):
+            bag["tool_choice"] = schema.BAG.decode(body)["tool_choice"]
     return {DIALECT: bag} if bag else {}
 
 
 def hear(asked: schema.Asked, body: bytes) -> ChatRequest:
     """A checked body in our words."""
-    tools = hear_tools(asked.tools)
-    choice, parallel = _choice_among(tools, asked)
+    tools = hear_tools(asked.tools) if asked.tools else ()
+    choice, parallel = _choice_among(tools, asked) if tools else (None, None)
+    config = asked.output_config
     return ChatRequest(
         model=asked.model,
         messages=hear_messages(asked),
         tools=tools,
         tool_choice=choice,
         parallel_tools=parallel,
-        response_format=_format(asked),
-        reasoning=wish(asked),
+        response_format=None if config is None and asked.output_format is None else _format(asked),
+        reasoning=None if config is None and asked.thinking is None else wish(asked),
         sampling=Sampling(temperature=asked.temperature, top_p=asked.top_p, top_k=asked.top_k),
         max_output=asked.max_tokens if isinstance(asked, schema.Body) else None,
         stop=tuple(asked.stop_sequences or ()),
         stream=bool(asked.stream),
-        user=asked.metadata.user_id if asked.metadata is not None else None,
+        user=None if asked.metadata is None else asked.metadata.user_id,
         vendor=_vendor(asked, body),
     )

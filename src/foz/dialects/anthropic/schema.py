@@ -220,8 +220,30 @@ class Body(Asked, kw_only=True):
     max_tokens: Count
 
 
+class KnownBody(Body, forbid_unknown_fields=True, kw_only=True):
+    """One that says nothing but what stands here: then nothing is lost by reading it so."""
+
+    service_tier: Raw | UnsetType = UNSET
+    container: Raw | UnsetType = UNSET
+    mcp_servers: Raw | UnsetType = UNSET
+    context_management: Raw | UnsetType = UNSET
+    cache_control: Raw | UnsetType = UNSET
+    inference_geo: Raw | UnsetType = UNSET
+
+    @property
+    def own(self) -> bool:
+        """Whether it says what canon has no word for, or not for all of it."""
+        said = (
+            self.thinking, self.output_config, self.output_format, self.thread, self.service_tier, self.container,
+            self.mcp_servers, self.context_management, self.cache_control, self.inference_geo,
+        )  # fmt: skip
+        return said != _NONE
+
+
+_NONE = (None, None, None) + (UNSET,) * 7
 ASKED = msgspec.json.Decoder(Asked)
 BODY = msgspec.json.Decoder(Body)
+KNOWN = msgspec.json.Decoder(KnownBody)
 KIND = msgspec.json.Decoder(Kind)
 BAG = msgspec.json.Decoder(Bag)
 TEXT = msgspec.json.Decoder(TextBlock)

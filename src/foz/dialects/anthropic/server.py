@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from msgspec import UNSET
 
 from foz.canon.content import Media, Part, ToolResult
-from foz.canon.event import ChoiceFinished
 from foz.canon.fault import Fault, Unsupported
 from foz.canon.model import Capability
 from foz.canon.request import Ask, ChatRequest, Operation, Request
@@ -13,11 +12,11 @@ from foz.canon.response import Choice, Response
 from foz.dialects.anthropic import hearing, schema, usage
 from foz.dialects.anthropic.answer import BLOCK
 from foz.dialects.anthropic.faults import NO_THREADS, encode_fault_event
-from foz.dialects.anthropic.fields import decode, invalid
+from foz.dialects.anthropic.fields import certain, decode, invalid
 from foz.dialects.anthropic.frames import DIALECT, NULL
 from foz.dialects.anthropic.media import Wire
 from foz.dialects.anthropic.messages import say_input
-from foz.dialects.anthropic.stream import MessagesEncoder, say_stop
+from foz.dialects.anthropic.stream import MessagesEncoder, stop_of
 from foz.ports.codec import Answer
 from foz.wire import json
 
@@ -35,10 +34,10 @@ def agree(asked: schema.Asked) -> None:
     thinking = asked.thinking
     if thinking is not None and thinking.type == "enabled" and thinking.budget_tokens is None:
         raise invalid("thinking.enabled.budget_tokens", "Field required")
-    if isinstance(asked.tool_choice, schema.Any | schema.One) and not asked.tools:
+    if asked.tool_choice is not None and not asked.tools and isinstance(asked.tool_choice, schema.Any | schema.One):
         raise invalid("tool_choice", "may only be specified while providing tools")
     for place, message in enumerate(asked.messages):
-        if message.content in ("", []) and message.role == "user":
+        if not message.content and message.role == "user":
             raise invalid(f"messages.{place}", "user messages must have non-empty content")
 
 
@@ -56,7 +55,10 @@ def _shown(parts: Iterable[Part]) -> Iterable[str]:
 def needs(asked: schema.Asked) -> frozenset[str]:
     """What is needed of a model. Blocks are read for it, and refused where they are not as they must be."""
     found: set[str] = set()
-    if asked.system.__class__ is list or any(message.content.__class__ is list for message in asked.messages):
+    blocks = asked.system.__class__ is list
+    for said in asked.messages:
+        blocks = blocks or said.content.__class__ is list
+    if blocks:
         for message in hearing.hear_messages(asked):
             found.update(_shown(message.parts))
     if asked.tools and hearing.hear_tools(asked.tools):
@@ -79,7 +81,7 @@ class MessagesServer:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """The whole request in our words."""
-        asked = decode(schema.BODY, body)
+        asked = certain(schema.KNOWN, body) or decode(schema.BODY, body)
         agree(asked)
         return hearing.hear(asked, body)
 
@@ -88,18 +90,20 @@ class MessagesServer:
         if not isinstance(answer, Response) or not isinstance(request, ChatRequest):
             raise TypeError("messages are answered by a Response")
         choice = answer.choices[0] if answer.choices else Choice()
-        ended = ChoiceFinished(choice.reason or "stop", 0, choice.detail)
-        own = choice.vendor.get(DIALECT, {})
+        own = choice.vendor.get(DIALECT)
+        stopped, sequence = stop_of(choice.reason or "stop", choice.detail, request, refused=choice.refusal is not None)
         said: Wire = {
             "id": answer.id,
             "type": "message",
             "role": "assistant",
             "model": model,
-            "content": say_content(choice),
-            **say_stop(ended, request, refused=choice.refusal is not None),
-            **{name: raw for name, raw in own.items() if not name.startswith(BLOCK)},
-            "usage": usage.say(answer.usage, answer.usage_vendor.get(DIALECT, {})),
+            "content": say_content(choice, own),
+            "stop_reason": stopped,
+            "stop_sequence": sequence,
         }
+        if own:
+            said |= {name: raw for name, raw in own.items() if not name.startswith(BLOCK)}
+        said["usage"] = usage.say(answer.usage, answer.usage_vendor.get(DIALECT, {}))
         return json.encode(said)
 
     def encoder(self, request: Request, model: str) -> MessagesEncoder:
@@ -113,7 +117,7 @@ class MessagesServer:
         return encode_fault_event(fault)
 
 
-def say_content(choice: Choice) -> list[object]:
+def say_content(choice: Choice, own: schema.Bag | None) -> list[object]:
     """The blocks: thoughts, words, calls, and what is told verbatim."""
     said: list[object] = []
     for block in choice.reasoning:
@@ -121,10 +125,15 @@ def say_content(choice: Choice) -> list[object]:
             said.append({"type": "redacted_thinking", "data": block.sealed})
         elif block.text or block.signature:
             said.append({"type": "thinking", "thinking": block.text, "signature": block.signature or ""})
-    said += [{"type": "text", "text": text} for text in (choice.text, choice.refusal) if text]
-    said += [
-        {"type": "tool_use", "id": call.id, "name": call.name, "input": say_input(call.arguments)}
-        for call in choice.calls
-    ]
-    own = choice.vendor.get(DIALECT, {})
-    return said + [own[name] for name in sorted(own) if name.startswith(BLOCK)]
+    if choice.text:
+        said.append({"type": "text", "text": choice.text})
+    if choice.refusal:
+        said.append({"type": "text", "text": choice.refusal})
+    if choice.calls:
+        said += [
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": say_input(call.arguments)}
+            for call in choice.calls
+        ]
+    if own:
+        said += [own[name] for name in sorted(own) if name.startswith(BLOCK)]
+    return said

@@ -19,6 +19,7 @@ from foz.canon.event import (
     Event,
     Finished,
     Measured,
+    Reason,
     ReasoningGrew,
     RefusalGrew,
     Started,
@@ -37,18 +38,18 @@ MOST_HELD = 10_000
 _PIECE = event(b"content_block_delta", b'"index":%d,"delta":{"type":"text_delta","text":"%b"}')
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _WORDS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+_UNSAID = ChoiceFinished("other")
+"""Where nobody said why it ended."""
 
 
-def say_stop(ended: ChoiceFinished | None, request: ChatRequest, *, refused: bool) -> Wire:
+def stop_of(reason: Reason, detail: str | None, request: ChatRequest, *, refused: bool) -> tuple[str, str | None]:
     """`stop_reason` and `stop_sequence`. A stop of the caller's own is named where the upstream named it."""
-    if ended is None:
-        return {"stop_reason": "end_turn", "stop_sequence": None}
-    if ended.detail in TOLD_EXACTLY:
-        return {"stop_reason": ended.detail, "stop_sequence": None}
-    if ended.reason == "stop" and ended.detail is not None and ended.detail in request.stop:
-        return {"stop_reason": "stop_sequence", "stop_sequence": ended.detail}
-    reason = "refusal" if refused and ended.reason == "stop" else _WORDS.get(ended.reason, "end_turn")
-    return {"stop_reason": reason, "stop_sequence": None}
+    if detail is not None:
+        if detail in TOLD_EXACTLY:
+            return detail, None
+        if reason == "stop" and detail in request.stop:
+            return "stop_sequence", detail
+    return "refusal" if refused and reason == "stop" else _WORDS.get(reason, "end_turn"), None
 
 
 def is_object(text: str) -> bool:
@@ -131,10 +132,12 @@ class MessagesEncoder:
         while self._held:
             said.append(self._release())
         said.append(self._shut())
-        measured = self._measured
-        vendor = measured.vendor.get(DIALECT, {}) if measured is not None else {}
-        delta = {**say_stop(self._ended, self._request, refused=self._refused), **self._beside}
-        counts = usage.say(measured.usage if measured is not None else None, vendor)
+        ended, measured = self._ended or _UNSAID, self._measured
+        stopped, sequence = stop_of(ended.reason, ended.detail, self._request, refused=self._refused)
+        delta = {"stop_reason": stopped, "stop_sequence": sequence, **self._beside}
+        counts = (
+            usage.say(None, {}) if measured is None else usage.say(measured.usage, measured.vendor.get(DIALECT, {}))
+        )
         said.append(event(b"message_delta", b'"delta":%b,"usage":%b' % (json.encode(delta), json.encode(counts))))
         return b"".join(said)
 

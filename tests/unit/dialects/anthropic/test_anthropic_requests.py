@@ -13,6 +13,7 @@ from foz.canon.fault import BadRequest, Fault, Unsupported
 from foz.canon.model import Capability
 from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampling
 from foz.canon.tool import ToolChoice, ToolSpec
+from foz.dialects.anthropic import schema
 from foz.dialects.anthropic.asking import Manner, say
 from foz.dialects.anthropic.client import MessagesClient
 from foz.dialects.anthropic.faults import encode_fault
@@ -396,6 +397,20 @@ def test_what_canon_has_no_word_for_survives() -> None:
     written = said(SERVER.decode_request(msgspec.json.encode({"model": "m", "max_tokens": 9, **given_})))
 
     assert {name: written[name] for name in given_} == given_
+
+
+OWN = sorted({*schema.KnownBody.__struct_fields__} - {*schema.Body.__struct_fields__})
+
+
+@pytest.mark.parametrize("name", [*OWN, "x_nobody_knows"])
+def test_each_of_anthropics_own_fields_survives(name: str) -> None:
+    """A field that canon has no word for travels on verbatim, known or new, alone as beside others; null is nothing."""
+    told = msgspec.json.encode({"a": [1, 2.50]})
+    raw = b'{"max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"%b":%b,"model":"m"}'
+    request = SERVER.decode_request(raw % (name.encode(), told))
+
+    assert request == chat(ASKED, max_output=9, vendor={"anthropic": {name: Raw(told)}})
+    assert SERVER.decode_request(raw % (name.encode(), b"null")) == chat(ASKED, max_output=9)
 
 
 def test_a_relayed_body_keeps_all_but_the_model() -> None:
