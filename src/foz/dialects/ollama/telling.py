@@ -9,6 +9,7 @@ measured itself, else what the gateway did. What is zero or unknown is left out.
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from msgspec import Raw
 
@@ -39,6 +40,8 @@ from foz.wire import json, ndjson
 Wire = dict[str, object]
 
 _REASONS: Mapping[str | None, str] = {"length": "length", "content_filter": "content_filter"}
+_DURATIONS = frozenset(DURATIONS)
+_NOTHING: dict[str, Raw] = {}
 _FLAT = bytes.maketrans(b"\r\n", b"  ")
 """Line breaks in JSON stand between its tokens only: a line must have none."""
 _UNLOADED = frozenset({b"0", b'"0"', b'"0s"', b"0.0"})
@@ -46,6 +49,7 @@ UNIT = 1e-6
 """How far from 1 the length of a vector may be."""
 
 
+@lru_cache(maxsize=64)
 def moment(seconds: int) -> str:
     """When an answer began, as RFC 3339; the beginning of time where it says none that can be."""
     try:
@@ -84,19 +88,24 @@ def say_took(usage: Usage | None, timing: Timing | None, vendor: Mapping[str, Ra
     """Counts and nanoseconds; nothing where nothing was counted: a count that is missing beside others is zero."""
     if usage is None:
         return dict(vendor)
-    said: Wire = {"prompt_eval_count": usage.input, "eval_count": usage.output}
-    if timing is not None and not any(name in vendor for name in DURATIONS):
+    said: Wire = {}
+    if usage.input:
+        said["prompt_eval_count"] = usage.input
+    if usage.output:
+        said["eval_count"] = usage.output
+    if timing is not None and _DURATIONS.isdisjoint(vendor):
         first = timing.first or 0
-        said |= {
-            "total_duration": timing.total,
-            "prompt_eval_duration": first,
-            "eval_duration": max(timing.total - first, 1),
-        }
-    return {**{name: value for name, value in said.items() if value}, **vendor}
+        if timing.total:
+            said["total_duration"] = timing.total
+        if first:
+            said["prompt_eval_duration"] = first
+        said["eval_duration"] = max(timing.total - first, 1)
+    said.update(vendor)
+    return said
 
 
 def _bag(vendor: Vendor) -> dict[str, Raw]:
-    return vendor.get(DIALECT, {})
+    return vendor.get(DIALECT, _NOTHING)
 
 
 def _ended(reason: Reason | None, detail: str | None) -> str:
@@ -195,30 +204,38 @@ class Teller:
 
 def say_whole(answer: Response, request: Request, model: str, *, chat: bool) -> bytes:
     """A whole answer's body; of one that says nothing, that the model is there."""
-    head: Wire = {"model": model, "created_at": moment(answer.created), **_bag(answer.vendor)}
+    said: Wire = {"model": model, "created_at": moment(answer.created), **_bag(answer.vendor)}
     if not answer.choices:
-        said: Wire = {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
-        return json.encode({**head, **said, "done": True, "done_reason": _loaded(request)})
+        said |= {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
+        return json.encode(said | {"done": True, "done_reason": _loaded(request)})
     choice = answer.choices[0]
     text = (choice.text or "") + (choice.refusal or "")
-    more = _beside(choice)
-    said = {"message": {"role": "assistant", "content": text, **more}} if chat else {"response": text, **more}
-    tokens = (*choice.logprobs, *choice.refusal_logprobs)
-    likely: Wire = {"logprobs": _likely(tokens)} if tokens else {}
-    told = say_took(answer.usage, answer.timing, _bag(answer.usage_vendor))
-    ended = _ended(choice.reason, choice.detail)
-    return json.encode({**head, **said, "done": True, "done_reason": ended, **likely, **told})
+    if chat:
+        said["message"] = {"role": "assistant", "content": text, **_beside(choice)}
+    else:
+        said |= {"response": text, **_beside(choice)}
+    said["done"] = True
+    said["done_reason"] = _ended(choice.reason, choice.detail)
+    if choice.logprobs or choice.refusal_logprobs:
+        said["logprobs"] = _likely((*choice.logprobs, *choice.refusal_logprobs))
+    said |= say_took(answer.usage, answer.timing, _bag(answer.usage_vendor))
+    return json.encode(said)
 
 
 def _beside(choice: Choice) -> Wire:
     """What a message has beside its text."""
-    thoughts = "".join(block.text for block in choice.reasoning)
-    calls = say_calls(choice.calls, choice.reason)
-    return {
-        **({"thinking": thoughts} if thoughts else {}),
-        **({"tool_calls": calls} if calls else {}),
-        **_bag(choice.vendor),
-    }
+    said: Wire = {}
+    if choice.reasoning:
+        thoughts = "".join(block.text for block in choice.reasoning)
+        if thoughts:
+            said["thinking"] = thoughts
+    if choice.calls:
+        calls = say_calls(choice.calls, choice.reason)
+        if calls:
+            said["tool_calls"] = calls
+    if choice.vendor:
+        said.update(_bag(choice.vendor))
+    return said
 
 
 def _loaded(request: Request) -> str:
