@@ -16,7 +16,7 @@ from foz.canon.job import Job, JobState, Piece
 from foz.canon.principal import Principal
 from foz.dialects.openai.responses import keeping
 from foz.dialects.openai.responses.asking import PREFIX, keeps
-from foz.dialects.openai.responses.items import as_items, reference_of
+from foz.dialects.openai.responses.items import reference_of, whole_items
 from foz.dialects.openai.responses.schema import Body
 from foz.dialects.openai.responses.server import ResponsesServer, Thread, packed
 from foz.gateway.pipeline import Gateway
@@ -57,19 +57,26 @@ class Responding:
 
     async def serve(self, turn: Turn, visit: Visit, exchange: Exchange) -> None:
         """One request, to the caller's last byte. Raises the fault where nothing was sent yet."""
+        codec = turn.codec
+        if not isinstance(codec, ResponsesServer):
+            raise TypeError("responses are spoken by their own codec")
         whose = (turn.principal.id, turn.principal.project or turn.attribution.project or "")
         try:
-            asked = ResponsesServer().body(turn.body)
-            thread = await self._thread(whose, turn, asked)
-            codec = ResponsesServer(thread, (turn.body, asked))
-            turn = structs.replace(turn, codec=codec)
+            asked = codec.body(turn.body)
+            thread = Thread(f"{PREFIX}{turn.id.hex()}", self._clock.now() // 1000, queued=asked.background is True)
+            if asked.previous_response_id is not None or isinstance(asked.input, list):
+                thread = await self._on(thread, whose, turn.principal, asked)
+            codec.thread = thread
             if asked.background:
                 kept = await self._accept(turn, visit, whose, thread)
         except Fault as fault:
             self._gateway.refuse(turn.skin.name, fault)
             raise
         if not asked.background:
-            await self._wait(turn, codec, whose, thread, exchange)
+            if asked.stream or keeps(asked):
+                await self._wait(turn, codec, whose, exchange)
+            else:
+                await self._gateway.serve(turn, exchange)
         elif asked.stream:
             await self._tell(exchange, turn.principal, whose, kept)
         else:
@@ -77,7 +84,7 @@ class Responding:
             body = fresh or await self.look(turn.principal, whose, kept.id)
             exchange.reply(Reply(200, WHOLE, keeping.shown(body, ())))
 
-    async def _wait(self, turn: Turn, codec: ResponsesServer, whose: Whose, thread: Thread, exchange: Exchange) -> None:
+    async def _wait(self, turn: Turn, codec: ResponsesServer, whose: Whose, exchange: Exchange) -> None:
         """One whose caller waits for it: it is kept before its last byte leaves."""
         asked = codec.body(turn.body)
         holding = _Holding(exchange)
@@ -86,7 +93,7 @@ class Responding:
             return
         try:
             if keeps(asked):
-                await self.store.keep(whose, _kept(asked, thread, self._clock.now(), body=codec.kept()))
+                await self.store.keep(whose, _kept(asked, codec.thread, self._clock.now(), body=codec.kept()))
         except Fault as fault:
             if not holding.streams:
                 raise
@@ -96,18 +103,13 @@ class Responding:
 
     # -- what goes before --------------------------------------------------
 
-    async def _thread(self, whose: Whose, turn: Turn, asked: Body) -> Thread:
-        """What the request goes on from. Raises NotFound, BadRequest."""
+    async def _on(self, thread: Thread, whose: Whose, principal: Principal, asked: Body) -> Thread:
+        """With what the request goes on from. Raises NotFound, BadRequest."""
         history: Sequence[Raw] = ()
         if asked.previous_response_id is not None:
-            history = keeping.turns(await self._chain(turn.principal, whose, asked.previous_response_id))
-        return Thread(
-            id=f"{PREFIX}{turn.id.hex()}",
-            created=self._clock.now() // 1000,
-            history=tuple(history),
-            instead=await self._referred(whose, asked),
-            queued=bool(asked.background),
-        )
+            history = keeping.turns(await self._chain(principal, whose, asked.previous_response_id))
+        instead = await self._referred(whose, asked.input) if isinstance(asked.input, list) else ()
+        return Thread(thread.id, thread.created, tuple(history), instead, thread.queued)
 
     async def _chain(self, principal: Principal, whose: Whose, id: str) -> Sequence[KeptResponse]:
         kept = await self.store.find(whose, id)
@@ -122,14 +124,12 @@ class Responding:
             )
         return chain
 
-    async def _referred(self, whose: Whose, asked: Body) -> tuple[tuple[int, Raw], ...]:
+    async def _referred(self, whose: Whose, input: Sequence[Raw]) -> tuple[tuple[int, Raw], ...]:
         """The items that the input only refers to. Raises NotFound."""
-        if not isinstance(asked.input, list):
-            return ()
         responses: dict[str, Mapping[str, Raw]] = {}
         found: list[tuple[int, Raw]] = []
         room = LONGEST_REFERRED
-        for place, raw in enumerate(asked.input):
+        for place, raw in enumerate(input):
             id = reference_of(raw, f"input[{place}]")
             if id is None:
                 continue
@@ -334,9 +334,7 @@ class _Holding:
 def _kept(
     asked: Body, thread: Thread, now: int, *, body: bytes | None = None, queued: bytes | None = None
 ) -> KeptResponse:
-    instead = dict(thread.instead)
-    items = [instead.get(place, raw) for place, raw in enumerate(as_items(asked.input))]
-    said = keeping.packed_items(items, thread.id)
+    said = keeping.packed_items(whole_items(asked.input, thread.instead), thread.id)
     return KeptResponse(thread.id, now, asked.previous_response_id, said, body, queued)
 
 

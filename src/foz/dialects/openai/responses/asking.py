@@ -8,9 +8,9 @@ that dialect. What the answer repeats travels in `vendor["responses"]`, which is
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
-from foz.canon.content import Message, Text
+from foz.canon.content import Media, Message, Text
 from foz.canon.fault import Unsupported
 from foz.canon.model import Capability
 from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampling
@@ -18,7 +18,7 @@ from foz.canon.tool import ToolChoice, ToolSpec
 from foz.dialects.openai.fields import decode, extras, invalid, refusal
 from foz.dialects.openai.frames import DIALECT
 from foz.dialects.openai.responses import schema
-from foz.dialects.openai.responses.items import as_items, hear_items, needs_of, read
+from foz.dialects.openai.responses.items import hear_items, needs_of, read, whole_items
 from foz.wire import json
 
 ECHO = "responses"
@@ -34,7 +34,6 @@ _NAMED = msgspec.json.Decoder(schema.FunctionChoice)
 _ALLOWED = msgspec.json.Decoder(schema.AllowedChoice)
 _NULL = b"null"
 _NONE_SAID = (None, None, None)
-_NO_THINKING, _NO_FORM, _ANY_TEXT = schema.Thinking(), schema.TextForm(), schema.TextFormat()
 _TRUE, _FALSE = Raw(b"true"), Raw(b"false")
 _FORWARDED = frozenset({"prompt_cache_key", "safety_identifier", "service_tier"})
 """Fields that chat completions know by the same name."""
@@ -59,9 +58,9 @@ def heard(body: bytes) -> schema.Body:
 
 def _agree(asked: schema.Body) -> None:
     """What is not supported, and fields that only make sense together."""
-    for name, why in _REFUSED.items():
-        if getattr(asked, name) is not None:
-            raise Unsupported(f"'{name}' is not supported: {why}.", field=name)
+    if (asked.conversation, asked.prompt, asked.context_management) != _NONE_SAID:
+        name = next(name for name in _REFUSED if getattr(asked, name) is not None)
+        raise Unsupported(f"'{name}' is not supported: {_REFUSED[name]}.", field=name)
     if asked.input is None and asked.previous_response_id is None:
         raise refusal("Missing required parameter: 'input'.", "input", "missing_required_parameter")
     if asked.input == [] and asked.previous_response_id is None:
@@ -74,11 +73,13 @@ def _agree(asked: schema.Body) -> None:
         raise invalid("background", "a response in the background is kept, so it needs 'store'.")
     if asked.stream_options is not None and not asked.stream:
         raise invalid("stream_options", "it is only allowed when 'stream' is enabled.")
-    if len(asked.previous_response_id or "") > LONGEST_ID:
+    if asked.previous_response_id is not None and len(asked.previous_response_id) > LONGEST_ID:
         raise invalid("previous_response_id", "this is no id of a response.")
 
 
-def hear(asked: schema.Body, body: bytes, history: Sequence[Raw], instead: Mapping[int, Raw]) -> ChatRequest:
+def hear(
+    asked: schema.Body, body: bytes, history: Sequence[Raw], instead: Sequence[tuple[int, Raw]] = ()
+) -> ChatRequest:
     """
     A checked body in our words, what went before in front of it, and what its references mean in their place.
     Raises BadRequest, Unsupported.
@@ -86,31 +87,31 @@ def hear(asked: schema.Body, body: bytes, history: Sequence[Raw], instead: Mappi
     if isinstance(asked.input, str) and not history:
         said: tuple[Message, ...] = (Message("user", (Text(asked.input),)),)
     else:
-        items = [instead.get(place, raw) for place, raw in enumerate(as_items(asked.input))]
-        said = hear_items(items, history)
+        said = hear_items(whole_items(asked.input, instead), history)
     told = (Message("system", (Text(asked.instructions),)),) if asked.instructions else ()
-    tools = _hear_tools(asked)
+    tools = _hear_tools(asked.tools) if asked.tools else ()
+    logprobs = (asked.include is not None and _LOGPROBS in asked.include) or bool(asked.top_logprobs)
     return ChatRequest(
         model=asked.model,
         messages=told + said,
         tools=tools,
-        tool_choice=_hear_choice(asked.tool_choice, tools),
+        tool_choice=None if asked.tool_choice is None else _hear_choice(asked.tool_choice, tools),
         parallel_tools=asked.parallel_tool_calls if tools else None,
-        response_format=_hear_format(asked.text),
-        reasoning=_hear_thinking(asked.reasoning),
-        sampling=Sampling(temperature=asked.temperature, top_p=asked.top_p),
+        response_format=None if asked.text is None else _hear_format(asked.text),
+        reasoning=None if asked.reasoning is None else _hear_thinking(asked.reasoning),
+        sampling=Sampling(asked.temperature, asked.top_p),
         max_output=asked.max_output_tokens,
-        logprobs=_wants_logprobs(asked),
-        top_logprobs=(asked.top_logprobs or None) if _wants_logprobs(asked) else None,
-        stream=bool(asked.stream),
+        logprobs=logprobs,
+        top_logprobs=(asked.top_logprobs or None) if logprobs else None,
+        stream=asked.stream is True,
         user=asked.user,
         vendor=_vendor(asked, body),
     )
 
 
-def needs(request: ChatRequest) -> frozenset[str]:
-    """What a target must be able to do."""
-    wanted = needs_of(request.messages)
+def needs(request: ChatRequest, shown: Sequence[Media]) -> frozenset[str]:
+    """What a target must be able to do; `shown` is what the messages show."""
+    wanted = needs_of(shown) if shown else set()
     if request.tools:
         wanted.add(Capability.TOOLS)
     if request.logprobs:
@@ -122,10 +123,6 @@ def needs(request: ChatRequest) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def _wants_logprobs(asked: schema.Body) -> bool:
-    return _LOGPROBS in (asked.include or ()) or bool(asked.top_logprobs)
-
-
 def _vendor(asked: schema.Body, body: bytes) -> dict[str, dict[str, Raw]]:
     known: dict[str, Raw] = {}
     said_here = (asked.prompt_cache_key, asked.safety_identifier, asked.service_tier)
@@ -135,14 +132,13 @@ def _vendor(asked: schema.Body, body: bytes) -> dict[str, dict[str, Raw]]:
         known["verbosity"] = Raw(json.encode(asked.text.verbosity))
     said = {
         "echo": Raw(json.encode(_echo(asked))),
-        "summarizes": _TRUE if _summarizes(asked) else _FALSE,
-        "seals": _TRUE if _SEALED in (asked.include or ()) else _FALSE,
+        "summarizes": _TRUE if asked.reasoning is not None and _summary(asked.reasoning) is not None else _FALSE,
+        "seals": _TRUE if asked.include is not None and _SEALED in asked.include else _FALSE,
     }
     return {ECHO: said, DIALECT: known} if known else {ECHO: said}
 
 
-def _hear_tools(asked: schema.Body) -> tuple[ToolSpec, ...]:
-    tools = asked.tools or []
+def _hear_tools(tools: list[Raw]) -> tuple[ToolSpec, ...]:
     if len(tools) > MOST_TOOLS:
         raise refusal(f"Invalid 'tools': at most {MOST_TOOLS} are taken.", "tools", "array_above_max_length")
     return tuple(_hear_tool(raw, f"tools[{place}]") for place, raw in enumerate(tools))
@@ -164,8 +160,6 @@ def _hear_tool(raw: Raw, place: str) -> ToolSpec:
 
 
 def _hear_choice(said: object, tools: tuple[ToolSpec, ...]) -> ToolChoice | None:
-    if said is None:
-        return None
     choice = _word_of(said) if isinstance(said, str) else _choice_of(Raw(json.encode(said)))
     if not tools and choice.mode in {"auto", "none"} and not choice.allowed:
         return None  # programs say it in any case; chats refuse it without tools
@@ -199,8 +193,8 @@ def _choice_of(raw: Raw) -> ToolChoice:
     )
 
 
-def _hear_format(text: schema.TextForm | None) -> ResponseFormat | None:
-    match None if text is None else text.format:
+def _hear_format(text: schema.TextForm) -> ResponseFormat | None:
+    match text.format:
         case schema.JsonFormat():
             return ResponseFormat("json")
         case schema.SchemaFormat() as form:
@@ -209,8 +203,8 @@ def _hear_format(text: schema.TextForm | None) -> ResponseFormat | None:
             return None
 
 
-def _hear_thinking(thinking: schema.Thinking | None) -> ReasoningWish | None:
-    if thinking is None or thinking.effort is None:
+def _hear_thinking(thinking: schema.Thinking) -> ReasoningWish | None:
+    if thinking.effort is None:
         return None
     return ReasoningWish(thinking.effort, enabled=False if thinking.effort == "none" else None)
 
@@ -218,9 +212,49 @@ def _hear_thinking(thinking: schema.Thinking | None) -> ReasoningWish | None:
 # What the answer repeats.
 
 
-def _summarizes(asked: schema.Body) -> bool:
-    """Whether thoughts are told as their summary."""
-    return asked.reasoning is not None and (asked.reasoning.summary or asked.reasoning.generate_summary) is not None
+class _Thinking(Struct):
+    effort: str | None = None
+    summary: str | None = None
+
+
+class _Form(Struct, omit_defaults=True):
+    format: schema.TextFormat | schema.JsonFormat | schema.SchemaFormat
+    verbosity: str | None = None
+
+
+class _Echo(Struct):
+    """In the order in which OpenAI writes it."""
+
+    background: bool
+    instructions: str | None
+    max_output_tokens: int | None
+    max_tool_calls: int | None
+    parallel_tool_calls: bool
+    previous_response_id: str | None
+    prompt_cache_key: str | None
+    reasoning: _Thinking
+    safety_identifier: str | None
+    service_tier: str
+    store: bool
+    temperature: float | None
+    text: _Form
+    tool_choice: object
+    tools: Sequence[Raw]
+    top_logprobs: int
+    top_p: float | None
+    truncation: str
+    user: str | None
+    metadata: Mapping[str, str]
+
+
+_NO_THINKING, _ANY_TEXT = _Thinking(), schema.TextFormat()
+_NO_FORM = _Form(_ANY_TEXT)
+_NO_METADATA: Mapping[str, str] = {}
+
+
+def _summary(thinking: schema.Thinking) -> str | None:
+    """As what thoughts are told, where they are told as their summary."""
+    return thinking.summary or thinking.generate_summary
 
 
 def keeps(asked: schema.Body) -> bool:
@@ -228,32 +262,27 @@ def keeps(asked: schema.Body) -> bool:
     return asked.store is not False
 
 
-def _echo(asked: schema.Body) -> dict[str, object]:
-    """In the order in which OpenAI writes it."""
-    thinking, text = asked.reasoning or _NO_THINKING, asked.text or _NO_FORM
-    return {
-        "background": bool(asked.background),
-        "instructions": asked.instructions,
-        "max_output_tokens": asked.max_output_tokens,
-        "max_tool_calls": asked.max_tool_calls,
-        "parallel_tool_calls": asked.parallel_tool_calls is not False,
-        "previous_response_id": asked.previous_response_id,
-        "prompt_cache_key": asked.prompt_cache_key,
-        "reasoning": {"effort": thinking.effort, "summary": thinking.summary or thinking.generate_summary},
-        "safety_identifier": asked.safety_identifier,
-        "service_tier": asked.service_tier or "auto",
-        "store": keeps(asked),
-        "temperature": asked.temperature,
-        "text": {"format": text.format or _ANY_TEXT, **_verbosity(text)},
-        "tool_choice": asked.tool_choice or "auto",
-        "tools": asked.tools or [],
-        "top_logprobs": asked.top_logprobs or 0,
-        "top_p": asked.top_p,
-        "truncation": asked.truncation or "disabled",
-        "user": asked.user,
-        "metadata": asked.metadata or {},
-    }
-
-
-def _verbosity(text: schema.TextForm) -> dict[str, object]:
-    return {} if text.verbosity is None else {"verbosity": text.verbosity}
+def _echo(asked: schema.Body) -> _Echo:
+    thinking, text = asked.reasoning, asked.text
+    return _Echo(
+        asked.background is True,
+        asked.instructions,
+        asked.max_output_tokens,
+        asked.max_tool_calls,
+        asked.parallel_tool_calls is not False,
+        asked.previous_response_id,
+        asked.prompt_cache_key,
+        _NO_THINKING if thinking is None else _Thinking(thinking.effort, _summary(thinking)),
+        asked.safety_identifier,
+        asked.service_tier or "auto",
+        asked.store is not False,
+        asked.temperature,
+        _NO_FORM if text is None else _Form(text.format or _ANY_TEXT, text.verbosity),
+        asked.tool_choice or "auto",
+        asked.tools or (),
+        asked.top_logprobs or 0,
+        asked.top_p,
+        asked.truncation or "disabled",
+        asked.user,
+        asked.metadata or _NO_METADATA,
+    )

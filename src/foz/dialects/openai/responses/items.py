@@ -62,6 +62,15 @@ def as_items(said: "str | list[Raw] | None") -> list[Raw]:
     return said
 
 
+def whole_items(said: "str | list[Raw] | None", instead: Sequence[tuple[int, Raw]]) -> list[Raw]:
+    """An input as items; `instead` has those that it only refers to, by their place."""
+    items = as_items(said)
+    if not instead:
+        return items
+    placed = dict(instead)
+    return [placed.get(place, raw) for place, raw in enumerate(items)]
+
+
 def hear_items(items: Sequence[Raw], history: Sequence[Raw] = ()) -> tuple[Message, ...]:
     """The items in our words, those of earlier turns before them. Raises BadRequest, Unsupported."""
     if len(items) + len(history) > MOST_ITEMS:
@@ -178,27 +187,27 @@ def _link(url: str | None) -> tuple[str | None, str | None, str | None]:
     return url, None, None
 
 
-def _media(messages: Iterable[Message]) -> Iterable[Media]:
+def media_of(messages: Iterable[Message]) -> Sequence[Media]:
+    """What messages show beside their words."""
+    shown: list[Media] = []
     for message in messages:
         for part in message.parts:
             if part.__class__ is Text:
                 continue
             if isinstance(part, Media):
-                yield part
+                shown.append(part)
             elif isinstance(part, ToolResult):
-                yield from (shown for shown in part.parts if isinstance(shown, Media))
+                shown += [one for one in part.parts if isinstance(one, Media)]
+    return shown
 
 
-def files_of(messages: Iterable[Message]) -> frozenset[str]:
+def files_of(shown: Iterable[Media]) -> frozenset[str]:
     """The ids of files that were uploaded here."""
-    return frozenset(one.file_id for one in _media(messages) if one.file_id is not None and _is_ours(one))
+    return frozenset(one.file_id for one in shown if one.file_id is not None and _is_ours(one))
 
 
-def needs_of(messages: Iterable[Message]) -> set[str]:
+def needs_of(shown: Iterable[Media]) -> set[str]:
     """What a target must be able to do for these; what our own files need is known when they are read."""
-    shown = list(_media(messages))
-    if not shown:
-        return set()
     wanted = {"image": Capability.IMAGES, "audio": Capability.AUDIO, "file": Capability.FILES}
     needs = {wanted[one.kind].value for one in shown if not _is_ours(one) and one.kind in wanted}
     return needs | {Capability.LINKS.value} if any(one.is_link for one in shown) else needs

@@ -1,9 +1,9 @@
 """A response as an object, and its events as frames."""
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
-from foz.canon.event import ChoiceFinished
+from foz.canon.event import Reason
 from foz.canon.fault import Fault, Limited, RateLimited
 from foz.canon.usage import Usage
 from foz.dialects.openai.faults import describe
@@ -29,6 +29,31 @@ class Manner(Struct, frozen=True):
     """It is made in the background: its first two events are told when it is accepted."""
     echo: Raw = Raw(b"{}")
     """What of the request is said again: a JSON object."""
+
+
+class CachedCount(Struct, frozen=True):
+    """Of the tokens that came in."""
+
+    cached_tokens: int = 0
+
+
+class ThoughtCount(Struct, frozen=True):
+    """Of the tokens that went out."""
+
+    reasoning_tokens: int = 0
+
+
+class Counts(Struct, frozen=True):
+    """Tokens, as a response tells them."""
+
+    input_tokens: int | UnsetType
+    input_tokens_details: CachedCount
+    output_tokens: int | UnsetType
+    output_tokens_details: ThoughtCount
+    total_tokens: int | UnsetType
+
+
+_NOT_CACHED, _NOT_THOUGHT = CachedCount(), ThoughtCount()
 
 
 def event(kind: str, fields: Wire, number: int) -> bytes:
@@ -74,9 +99,9 @@ def told_first(fault: Fault) -> bytes:
     return event("error", {**_MEMBERS.decode(said["error"]), "type": "error", **said}, 0)
 
 
-def incomplete(finish: ChoiceFinished) -> Wire | None:
+def incomplete(reason: Reason | None) -> Wire | None:
     """Why an answer is not complete; None where it is."""
-    match finish.reason:
+    match reason:
         case "length":
             return {"reason": "max_output_tokens"}
         case "content_filter":
@@ -85,18 +110,16 @@ def incomplete(finish: ChoiceFinished) -> Wire | None:
             return None
 
 
-def say_usage(usage: Usage) -> Wire:
+def say_usage(usage: Usage) -> Counts:
     """Tokens. The details have no word for what is unknown, and clients add them up: it is 0 there."""
-    said: Wire = {}
-    if usage.input is not None:
-        said["input_tokens"] = usage.input
-    said["input_tokens_details"] = {"cached_tokens": usage.cached or 0}
-    if usage.output is not None:
-        said["output_tokens"] = usage.output
-    said["output_tokens_details"] = {"reasoning_tokens": usage.reasoning or 0}
-    if usage.input is not None and usage.output is not None:
-        said["total_tokens"] = usage.input + usage.output
-    return said
+    heard, said = usage.input, usage.output
+    return Counts(
+        UNSET if heard is None else heard,
+        CachedCount(usage.cached) if usage.cached else _NOT_CACHED,
+        UNSET if said is None else said,
+        ThoughtCount(usage.reasoning) if usage.reasoning else _NOT_THOUGHT,
+        UNSET if heard is None or said is None else heard + said,
+    )
 
 
 def item_id(kind: str, response: str, place: int) -> str:

@@ -10,11 +10,12 @@ from msgspec import Raw, Struct
 
 from foz.canon.fault import Fault
 from foz.canon.request import Ask, ChatRequest, Operation, Request
-from foz.canon.response import Response
+from foz.canon.response import Response, unfold
 from foz.dialects.openai.responses import asking, schema
-from foz.dialects.openai.responses.items import files_of
+from foz.dialects.openai.responses.items import files_of, media_of
 from foz.dialects.openai.responses.saying import Manner, object_of, told_first
 from foz.dialects.openai.responses.stream import ResponseEncoder
+from foz.dialects.openai.responses.whole import one_text
 from foz.ports.codec import Answer
 
 
@@ -34,6 +35,7 @@ class Thread(Struct, frozen=True, array_like=True):
 
 _THREAD = msgspec.json.Decoder(Thread)
 NO_THREAD = Thread()
+NO_FILES: frozenset[str] = frozenset()
 
 
 def packed(thread: Thread) -> str:
@@ -49,12 +51,15 @@ def unpacked(said: Sequence[str]) -> Thread:
 class ResponsesServer:
     """Implements `ports.codec.ServerCodec`."""
 
-    def __init__(self, thread: Thread = NO_THREAD, read: tuple[bytes, schema.Body] | None = None) -> None:
-        self._thread = thread
-        self._read = read
+    def __init__(self, thread: Thread = NO_THREAD) -> None:
+        self.thread = thread
+        """It may be put anew until the request is decoded: what a body goes on from is known once it is read."""
+        self._read: tuple[bytes, schema.Body] | None = None
         """A body that was checked, and what it says."""
         self._heard: tuple[bytes, ChatRequest] | None = None
         self._encoder: ResponseEncoder | None = None
+        self._whole: bytes | None = None
+        """An answer that was told at once."""
 
     def body(self, body: bytes) -> schema.Body:
         """A body, checked once. Raises BadRequest, Unsupported."""
@@ -64,31 +69,37 @@ class ResponsesServer:
 
     def read(self, body: bytes) -> Ask:
         """Validates, and gives the facts."""
-        asked = self.body(body)
         request = self.decode_request(body)
+        shown = media_of(request.messages)
         return Ask(
             Operation.CHAT,
-            asked.model,
-            bool(asked.stream),
-            asking.needs(request),
-            max_output=asked.max_output_tokens,
-            files=files_of(request.messages),
+            request.model,
+            request.stream,
+            asking.needs(request, shown),
+            max_output=request.max_output,
+            files=files_of(shown) if shown else NO_FILES,
             translated=True,
         )
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """The whole request in our words, with what went before."""
         if self._heard is None or self._heard[0] is not body:
-            thread = self._thread
-            self._heard = (body, asking.hear(self.body(body), body, thread.history, dict(thread.instead)))
+            self._heard = (body, asking.hear(self.body(body), body, self.thread.history, self.thread.instead))
         return self._heard[1]
 
     def encode_response(self, answer: Answer, request: Request, model: str) -> bytes:
         """A whole answer's body."""
         if not isinstance(answer, Response):
             raise TypeError("a response is made of a Response")
+        if not isinstance(request, ChatRequest):
+            raise TypeError("a response answers a chat")
+        thread = self.thread
+        self._whole = one_text(answer, thread.id, thread.created, model, request.vendor[asking.ECHO]["echo"])
+        if self._whole is not None:
+            return self._whole
         encoder = self._told(request, model, quiet=True)
-        encoder.take(answer)
+        for event in unfold(answer):
+            encoder.feed(event)
         return encoder.body(seals=encoder.seals)
 
     def encoder(self, request: Request, model: str) -> ResponseEncoder:
@@ -106,6 +117,8 @@ class ResponsesServer:
 
     def kept(self) -> bytes:
         """The whole response as it is kept, once it was told."""
+        if self._whole is not None:
+            return self._whole
         if self._encoder is None:
             raise RuntimeError("nothing was told yet")
         return self._encoder.body(seals=True)
@@ -118,7 +131,7 @@ class ResponsesServer:
 
     def _manner(self, request: ChatRequest) -> Manner:
         said = request.vendor[asking.ECHO]
-        thread = self._thread
+        thread = self.thread
         return Manner(
             thread.id,
             thread.created,

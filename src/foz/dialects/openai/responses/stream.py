@@ -24,7 +24,6 @@ from foz.canon.event import (
     TokenLogprob,
 )
 from foz.canon.fault import Fault, Garbled
-from foz.canon.response import Choice, Response, unfold
 from foz.canon.usage import Usage
 from foz.dialects.openai.responses.growing import Call, Growing, Item, Speech, Thoughts
 from foz.dialects.openai.responses.saying import Manner, Wire, event, incomplete, item_id, object_of
@@ -44,7 +43,7 @@ class ResponseEncoder:
         self._manner = manner
         self._model = model
         self._quiet = quiet
-        """Nothing is told: only what it comes to is asked for. So it is with whole answers, which are `take`n."""
+        """Nothing is told: only what it comes to is asked for. So it is with whole answers."""
         self._number = TOLD_WHEN_ACCEPTED if manner.queued else 0
         self._items: list[Item] = []
         self._closed = 0
@@ -89,24 +88,6 @@ class ResponseEncoder:
         told = b'%b"%b","logprobs":[],"sequence_number":%d}\n\n' % (self._head, words, self._number)
         self._number += 1
         return told
-
-    def take(self, answer: Response) -> None:
-        """A whole answer: what its events would come to. One text, as most are, is put in its place at once."""
-        choice = answer.choices[0] if answer.choices else Choice()
-        more = choice.reasoning or choice.refusal or choice.calls or choice.logprobs
-        if more or not choice.text or self._items:
-            for event in unfold(answer):
-                self.feed(event)
-            return
-        self._start(Started(answer.id, answer.model, answer.created))
-        self._finish = ChoiceFinished(choice.reason or "stop", 0, choice.detail)
-        self._usage = answer.usage
-        self._count(choice.text)
-        item = Speech(self._name("msg"), 0, quiet=self._quiet)
-        item.begin("output_text")
-        item.add(choice.text)
-        item.close(complete=self._status == "completed")
-        self._items, self._closed = [item], 1
 
     def close(self) -> bytes:
         """The terminal frame. Where it cannot be sent, `fail` takes its number."""
@@ -251,11 +232,11 @@ class ResponseEncoder:
 
     @property
     def _status(self) -> str:
-        return "completed" if incomplete(self._finish) is None else "incomplete"
+        return "completed" if incomplete(self._finish.reason) is None else "incomplete"
 
     def _object(self, *, seals: bool) -> bytes:
         output = [item.whole(seals=seals) for item in self._items]
-        details = incomplete(self._finish)
+        details = incomplete(self._finish.reason)
         return bytes(object_of(self._manner, self._model, self._status, output, usage=self._usage, details=details))
 
     def _event(self, kind: str, fields: Wire) -> bytes:
