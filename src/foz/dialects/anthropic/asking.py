@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from msgspec import Raw, Struct
 
-from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat
+from foz.canon.request import ChatRequest, ReasoningWish, ResponseFormat, Sampling
 from foz.canon.tool import ToolChoice, ToolSpec, among
 from foz.dialects.anthropic.frames import DIALECT
 from foz.dialects.anthropic.media import Wire, unsupported
@@ -27,6 +27,8 @@ _EFFORTS: Mapping[str, str] = {
 }  # fmt: skip
 """OpenAI's scale in Anthropic's words."""
 _BUDGETS: Mapping[str, int] = {"low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_000, "max": 32_000}
+_WISHES = frozenset({"thinking", "output_config", "output_format"})
+"""Where a caller of this dialect says how much to think, and of what form the answer shall be."""
 _LEVELS = ((2048, "low"), (8192, "medium"))
 
 
@@ -51,19 +53,21 @@ def say(request: ChatRequest, model: str, manner: Manner = MANNER) -> Wire:
     if system is not None:
         said["system"] = system
     said["messages"] = say_messages(request.messages)
-    said |= _say_tools(request)
+    if request.tools or "tools" in own:
+        said |= _say_tools(request)
     if request.stop:
         said["stop_sequences"] = request.stop
     if request.stream:
         said["stream"] = True
     if request.user is not None:
         said["metadata"] = {"user_id": request.user}
-    said |= _say_sampling(request)
-    if "thinking" not in own and "output_config" not in own and "output_format" not in own:
+    _add_sampling(said, request.sampling)
+    wishes = request.response_format is not None or request.reasoning is not None
+    if wishes and own.keys().isdisjoint(_WISHES):
         _add_wishes(said, request, manner)
     if "thinking" in own and by_budget(own["thinking"]) and leaves_thoughts_out(request.messages):
         own = {name: raw for name, raw in own.items() if name != "thinking"}
-    return said | own
+    return said | own if own else said
 
 
 def _demand(request: ChatRequest) -> None:
@@ -79,16 +83,13 @@ def _limit(manner: Manner) -> int:
     return LIMIT if manner.limit is None else manner.limit
 
 
-def _say_sampling(request: ChatRequest) -> Wire:
-    drawn = request.sampling
-    said: Wire = {}
+def _add_sampling(said: Wire, drawn: Sampling) -> None:
     if drawn.temperature is not None:
         said["temperature"] = min(drawn.temperature, 1)
     if drawn.top_p is not None:
         said["top_p"] = drawn.top_p
     if drawn.top_k is not None:
         said["top_k"] = drawn.top_k
-    return said
 
 
 # Tools.

@@ -43,11 +43,20 @@ def say_system(messages: Sequence[Message]) -> str | list[object] | None:
     said: list[object] = []
     for message in messages:
         if message.role in _RANKS:
-            said += _verbatim(message) or [_text(part, message.role) for part in message.parts]
-    said = [block for block in said if block != {"type": "text", "text": ""}]
+            said += _verbatim(message) or _say_texts(message)
     if len(said) == 1 and isinstance(said[0], dict):
         return str(said[0]["text"])
     return said or None
+
+
+def _say_texts(message: Message) -> list[Wire]:
+    said: list[Wire] = []
+    for part in message.parts:
+        if not isinstance(part, Text):
+            raise _unsayable(part, message.role)
+        if part.text:
+            said.append({"type": "text", "text": part.text})
+    return said
 
 
 def say_messages(messages: Sequence[Message]) -> list[Wire]:
@@ -57,6 +66,10 @@ def say_messages(messages: Sequence[Message]) -> list[Wire]:
     """The content of the user's message whose results the next turn may be told with."""
     for message in messages:
         if message.role in _RANKS:
+            continue
+        words = _words(message) if results is None and message.role != "tool" else ""
+        if words:
+            said.append({"role": message.role, "content": words})
             continue
         content = _say(message)
         if message.role == "tool":
@@ -73,6 +86,14 @@ def say_messages(messages: Sequence[Message]) -> list[Wire]:
     return said
 
 
+def _words(message: Message) -> str:
+    """What most messages are: one text, and nothing beside it."""
+    parts = message.parts
+    if len(parts) == 1 and not message.vendor and isinstance(parts[0], Text):
+        return parts[0].text
+    return ""
+
+
 def _shortly(content: list[object]) -> object:
     """A text that stands alone."""
     first = content[0]
@@ -83,7 +104,8 @@ def _shortly(content: list[object]) -> object:
 
 def _verbatim(message: Message) -> list[object] | None:
     """The content as this dialect's caller wrote it, where it had to be kept; empty where it was told already."""
-    kept = message.vendor.get(DIALECT, {}).get("content")
+    own = message.vendor.get(DIALECT)
+    kept = None if own is None else own.get("content")
     if kept is None:
         return None
     return [] if bytes(kept) == NULL else list(_BLOCKS.decode(kept))
@@ -140,12 +162,6 @@ def _shown(parts: Iterable[Text | Media]) -> Iterable[Wire]:
             yield say_media(part)
         elif part.text:
             yield {"type": "text", "text": part.text}
-
-
-def _text(part: Part, role: str) -> Wire:
-    if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    raise _unsayable(part, role)
 
 
 def _unsayable(part: Part, role: str) -> Exception:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from foz.canon.content import Media, Message, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from foz.canon.fault import BadRequest, Fault, Unsupported
@@ -469,6 +469,19 @@ def test_what_is_heard_is_said_again(turns: list[Any], system: Any) -> None:
 
     assert first == second
     assert msgspec.json.encode(say(again, "m")) == written
+
+
+@UNHURRIED
+@given(st.lists(TURNS, min_size=1, max_size=5), st.none() | TEXTS)
+def test_what_others_say_beside_a_message_changes_nothing(turns: list[Any], system: Any) -> None:
+    """Messages of one text, which are said in a shorter way, are said as those that bear other dialects' fields."""
+    request = heard(*turns, **({} if system is None else {"system": system}))
+    beside = {"openai": {"x": Raw(b"1")}}
+    marked = tuple(structs.replace(one, vendor={**one.vendor, **beside}) for one in request.messages)
+
+    assert msgspec.json.encode(say(structs.replace(request, messages=marked), "up")) == msgspec.json.encode(
+        say(request, "up")
+    )
 
 
 MEMBERS = ("type", "text", "role", "content", "source", "data", "id", "input", "name", "tool_use_id", "url")
