@@ -8,7 +8,7 @@ What is asked for and Ollama would silently not do (several answers, biased toke
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import UNSET, Raw, UnsetType, structs
+from msgspec import UNSET, Raw, UnsetType
 
 from foz.canon.fault import Unsupported
 from foz.canon.request import (
@@ -17,7 +17,6 @@ from foz.canon.request import (
     EmbedRequest,
     ReasoningWish,
     ResponseFormat,
-    Sampling,
     Vendor,
 )
 from foz.canon.tool import ToolChoice, ToolSpec, among
@@ -36,10 +35,8 @@ _LEVELS: Mapping[str, str | bool] = {
 PLAINLY = ReasoningWish("medium", enabled=True)
 """Thinking that is simply on, in a word for those who only know levels: not all of Ollama's models know any."""
 _BUDGETS = ((2048, "low"), (8192, "medium"))
-_DRAWN = frozenset({
-    "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed",
-})  # fmt: skip
-_NAMES = {"repetition_penalty": "repeat_penalty"}
+_NO_OPTIONS = schema.Options()
+_NOTHING: schema.Bag = {}
 
 
 def say_chat(request: ChatRequest, model: str) -> bytes:
@@ -51,7 +48,7 @@ def say_chat(request: ChatRequest, model: str) -> bytes:
         model=model,
         messages=say_messages(request.messages),  # type: ignore[arg-type]  # one with extras is an object already
         stream=request.stream,
-        options=_say_options(request, request.vendor),
+        options=_say_options(request),
         format=_say_format(request.response_format),
         think=say_think(request.reasoning),
         logprobs=request.logprobs,
@@ -77,7 +74,7 @@ def say_generate(request: CompleteRequest, model: str) -> bytes:
         prompt=prompt,
         suffix=request.suffix,
         stream=request.stream,
-        options=_say_options(request, request.vendor),
+        options=_say_options(request),
         logprobs=request.logprobs is not None,
         top_logprobs=request.logprobs or 0,
     )
@@ -104,7 +101,8 @@ def _demand_one(choices: int, best_of: int = 1) -> None:
 
 def _finish(body: object, vendor: Vendor) -> bytes:
     """The body with what does not fit its schema: extras never replace what was said."""
-    extras = {name: raw for name, raw in vendor.get(DIALECT, {}).items() if name != "options"}
+    own = vendor.get(DIALECT)
+    extras = {name: raw for name, raw in own.items() if name != "options"} if own else None
     if not extras:
         return json.encode(body)
     return json.encode({**extras, **schema.BAG.decode(json.encode(body))})
@@ -113,23 +111,26 @@ def _finish(body: object, vendor: Vendor) -> bytes:
 # Options.
 
 
-def _say_options(request: ChatRequest | CompleteRequest, vendor: Vendor) -> schema.Bag | None:
-    extras = vendor.get(DIALECT, {}).get("options")
-    options = dict(schema.BAG.decode(extras)) if extras is not None else {}
-    for name, value in _drawn(request.sampling).items():
-        options[name] = Raw(json.encode(value))
-    if request.max_output is not None:
-        options["num_predict"] = Raw(b"%d" % request.max_output)
-    if request.stop:
-        options["stop"] = Raw(json.encode(request.stop))
-    return options or None
-
-
-def _drawn(sampling: Sampling) -> dict[str, float]:
-    if sampling.logit_bias:
+def _say_options(request: ChatRequest | CompleteRequest) -> schema.Bag | None:
+    drawn = request.sampling
+    if drawn.logit_bias:
         raise _unsupported("it cannot bias tokens", "logit_bias")
-    said = structs.asdict(sampling)
-    return {_NAMES.get(name, name): value for name, value in said.items() if value is not None and name in _DRAWN}
+    said = schema.Options(
+        drawn.temperature,
+        drawn.top_p,
+        drawn.top_k,
+        drawn.min_p,
+        drawn.frequency_penalty,
+        drawn.presence_penalty,
+        drawn.repetition_penalty,
+        drawn.seed,
+        request.max_output,
+        request.stop or None,
+    )
+    own = request.vendor.get(DIALECT, _NOTHING).get("options")
+    if own is not None:
+        return {**schema.BAG.decode(own), **schema.BAG.decode(json.encode(said))} or None
+    return None if said == _NO_OPTIONS else said  # type: ignore[return-value]  # it is written as a bag is
 
 
 def _say_format(form: ResponseFormat | None) -> Raw | UnsetType:
@@ -158,6 +159,8 @@ def say_think(wish: ReasoningWish | None) -> bool | str | None:
 
 def _say_tools(tools: Sequence[ToolSpec], choice: ToolChoice | None) -> list[schema.Tool] | None:
     """A choice is told by what is offered: Ollama has no other word for it."""
+    if not tools:
+        return None
     offered = [
         schema.Tool(schema.Function(tool.name, tool.schema if tool.schema is not None else _ANYTHING, tool.description))
         for tool in _offered(tools, choice)

@@ -16,7 +16,7 @@ from foz.dialects.ollama import schema
 from foz.dialects.ollama.frames import DIALECT
 from foz.wire import json
 
-_ROLES = {"developer": "system"}
+_ROLES = {"developer": "system", "tool": "user"}
 _NOTHING = Raw(b"{}")
 
 
@@ -25,6 +25,11 @@ def say_messages(messages: Sequence[Message]) -> list[object]:
     said: list[object] = []
     names: dict[str, str] = {}
     for message in messages:
+        parts = message.parts
+        if len(parts) == 1 and parts[0].__class__ is Text:
+            role = message.role
+            said.append(_with_extras(schema.Message(_ROLES.get(role, role), parts[0].text), message))
+            continue
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         rest = [part for part in message.parts if not isinstance(part, ToolResult)]
         names.update({part.id: part.name for part in rest if isinstance(part, ToolCall)})
@@ -36,7 +41,7 @@ def say_messages(messages: Sequence[Message]) -> list[object]:
 
 def _with_extras(said: schema.Message, message: Message) -> object:
     """What only this dialect knows is said again."""
-    extras = message.vendor.get(DIALECT)
+    extras = message.vendor.get(DIALECT) if message.vendor else None
     return {**extras, **schema.BAG.decode(json.encode(said))} if extras else said
 
 
@@ -55,7 +60,7 @@ def _join(texts: Sequence[str]) -> str:
 
 
 def _say(message: Message, parts: Sequence[Part]) -> schema.Message:
-    role = "user" if message.role == "tool" else _ROLES.get(message.role, message.role)
+    role = _ROLES.get(message.role, message.role)
     assistant = role == "assistant"
     texts: list[str] = []
     thoughts: list[str] = []

@@ -59,6 +59,21 @@ class Tool(Struct):
     type: str = "function"
 
 
+class Options(Struct, frozen=True, omit_defaults=True):
+    """How the answer is made: what canon has words for. There are more; all together are read as a bag."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repeat_penalty: float | None = None
+    seed: int | None = None
+    num_predict: int | None = None
+    stop: tuple[str, ...] | None = None
+
+
 class Asked(Struct, omit_defaults=True, kw_only=True):
     """What every operation may be told. `stream` is always said: left out it means true."""
 

@@ -1,15 +1,18 @@
 """What most chats are goes straight ways through the codec: each says what the way of all chats says."""
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from foz.canon.content import Message, Refusal, Text
 from foz.canon.fault import BadRequest
 from foz.canon.request import Ask, ChatRequest
 from foz.dialects.ollama import bodies
 from foz.dialects.ollama.hearing import hear_chat
+from foz.dialects.ollama.messages import say_messages
 from foz.dialects.ollama.server import ChatServer, facts
 from tests.strategies import JSON, WORDS
 
@@ -101,3 +104,19 @@ def test_a_plain_chat_goes_straight() -> None:
         temperature=0.2, num_ctx=msgspec.Raw(b"4096")
     )
     assert msgspec.json.decode(body, type=bodies.PlainBody).options == bodies.Drawn(temperature=0.2)
+
+
+# What servers are asked.
+
+OWN = st.sampled_from(({}, {"ollama": {"new": msgspec.Raw(b"1")}}, {"openai": {"new": msgspec.Raw(b"1")}}))
+TURNS = st.tuples(st.sampled_from(("system", "developer", "user", "assistant", "tool")), WORDS, OWN)
+
+
+@MANY
+@given(st.lists(TURNS, max_size=4))
+def test_a_text_is_said_alike_on_both_ways(turns: list[tuple[Any, str, Any]]) -> None:
+    """Turns of one text each are said as turns of one refusal are, which is said as text and goes the long way."""
+    texts = [Message(role, (Text(text),), vendor=own) for role, text, own in turns]
+    refusals = [Message(role, (Refusal(text),), vendor=own) for role, text, own in turns]
+
+    assert say_messages(texts) == say_messages(refusals)
