@@ -30,8 +30,8 @@ CHOICES = st.builds(
 @SLOW
 @given(
     CHOICES,
-    st.none() | st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS),
-    st.sampled_from([THREAD, Thread('odd "id'), NO_THREAD]),
+    st.none() | st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS) | st.builds(Usage, *[st.integers(0, 99)] * 5),
+    st.sampled_from([THREAD, Thread('resp_odd "id'), NO_THREAD]),
     NAMES,
 )
 def test_a_whole_answer_has_the_bytes_of_its_stream(

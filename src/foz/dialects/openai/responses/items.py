@@ -23,6 +23,9 @@ T = TypeVar("T")
 
 MOST_ITEMS = 20_000
 REFERENCE = "item_reference"
+_SAID = (Text, Refusal, ToolCall)
+"""Behind one of these the model does not think again in the same go."""
+_WORDS = (schema.InputText, schema.OutputText, schema.PlainText)
 _KIND = msgspec.json.Decoder(schema.Kind)
 _MESSAGE = msgspec.json.Decoder(schema.MessageItem)
 _CALL = msgspec.json.Decoder(schema.CallItem)
@@ -95,7 +98,8 @@ def _joined(said: Iterable[Message]) -> Iterable[Message]:
             continue
         parts = parts or []
         parts += message.parts
-        ended = ended or any(isinstance(part, Text | Refusal | ToolCall) for part in message.parts)
+        for part in message.parts:
+            ended = ended or isinstance(part, _SAID)
     if parts is not None:
         yield Message("assistant", tuple(parts))
 
@@ -145,10 +149,15 @@ def hear_parts(content: "str | list[schema.Part]", place: str) -> tuple[Part, ..
     """What a message holds. Raises BadRequest."""
     if isinstance(content, str):
         return (Text(content),)
-    return tuple(_hear_part(part, f"{place}[{at}]") for at, part in enumerate(content))
+    return tuple(
+        [
+            Text(part.text) if isinstance(part, _WORDS) else _hear_other(part, f"{place}[{at}]")
+            for at, part in enumerate(content)
+        ]
+    )
 
 
-def _hear_part(part: schema.Part, place: str) -> Part:
+def _hear_other(part: schema.Other, place: str) -> Part:
     match part:
         case schema.RefusalPart():
             return Refusal(part.refusal)
@@ -161,8 +170,6 @@ def _hear_part(part: schema.Part, place: str) -> Part:
             return _hear_file(part, place)
         case schema.InputAudio():
             return Media("audio", data=part.input_audio.data, mime=f"audio/{part.input_audio.format}")
-        case _:
-            return Text(part.text)
 
 
 def _hear_file(part: schema.InputFile, place: str) -> Media:

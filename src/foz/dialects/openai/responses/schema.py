@@ -88,7 +88,9 @@ class InputAudio(Struct, tag_field="type", tag="input_audio"):
     input_audio: Sound
 
 
-Part = InputText | PlainText | OutputText | RefusalPart | InputImage | InputFile | InputAudio
+Other = RefusalPart | InputImage | InputFile | InputAudio
+"""What is more than words."""
+Part = InputText | PlainText | OutputText | Other
 PARTS = ("input_text", "output_text", "refusal", "input_image", "input_file", "input_audio")
 
 

@@ -23,6 +23,7 @@ class Thread(Struct, frozen=True, array_like=True):
     """What a request goes on from, and what its answer is called."""
 
     id: str = ""
+    """It begins with `resp_`; else it is made of the target's own."""
     created: int = 0
     """Seconds."""
     history: tuple[Raw, ...] = ()
@@ -94,7 +95,9 @@ class ResponsesServer:
         if not isinstance(request, ChatRequest):
             raise TypeError("a response answers a chat")
         thread = self.thread
-        self._whole = one_text(answer, thread.id, thread.created, model, request.vendor[asking.ECHO]["echo"])
+        self._whole = one_text(
+            answer, thread.id[len(asking.PREFIX) :], thread.created, model, request.vendor[asking.ECHO]["echo"]
+        )
         if self._whole is not None:
             return self._whole
         encoder = self._told(request, model, quiet=True)

@@ -6,35 +6,38 @@ A whole answer that is one text, as most are, told at once. Its bytes are those 
 from msgspec import Raw
 
 from foz.canon.response import Response
-from foz.dialects.openai.responses.saying import incomplete, item_id, say_usage
+from foz.dialects.openai.responses.saying import incomplete, say_usage
 from foz.dialects.openai.responses.stream import LONGEST
 from foz.wire import json
 
 _TOLD = (
-    b'{"id":%b,"object":"response","created_at":%d,"status":"%b","model":%b,"error":null,"incomplete_details":%b,'
-    b'"output":[{"id":%b,"type":"message","status":"%b","role":"assistant",'
+    b'{"id":"resp_%b","object":"response","created_at":%d,"status":"%b","model":%b,"error":null,'
+    b'"incomplete_details":%b,"output":[{"id":"msg_%b0000","type":"message","status":"%b","role":"assistant",'
     b'"content":[{"type":"output_text","text":%b,"annotations":[],"logprobs":[]}]}],"usage":%b,%b'
 )
 
 
-def one_text(answer: Response, id: str, created: int, model: str, echo: Raw) -> bytes | None:
-    """The body of an answer that is one text; None where it is not. `id` and `created` are else the target's own."""
+def one_text(answer: Response, name: str, created: int, model: str, echo: Raw) -> bytes | None:
+    """
+    The body of an answer that is one text; None where it is not. Its id is `resp_` and the name: that and `created` are
+    else the target's own.
+    """
     if not answer.choices:
         return None
     choice = answer.choices[0]
     text = choice.text
     if not text or len(text) > LONGEST or choice.reasoning or choice.calls or choice.refusal or choice.logprobs:
         return None
-    id = id or f"resp_{answer.id}"
+    called = json.encode(name or answer.id)[1:-1]
     details = incomplete(choice.reason)
     status = b"completed" if details is None else b"incomplete"
     return _TOLD % (
-        json.encode(id),
+        called,
         created or answer.created,
         status,
         json.encode(model),
         b"null" if details is None else json.encode(details),
-        json.encode(item_id("msg", id, 0)),
+        called,
         status,
         json.encode(text),
         b"null" if answer.usage is None else json.encode(say_usage(answer.usage)),
