@@ -30,6 +30,7 @@ from foz.canon.event import (
 )
 from foz.canon.fault import Cut
 from foz.canon.request import Vendor
+from foz.canon.response import Choice, Response, fold
 from foz.canon.usage import Usage
 from foz.dialects.ollama import schema
 from foz.dialects.ollama.faults import NO_ERROR, fault_in_stream
@@ -74,8 +75,16 @@ def usage_of(counted: schema.Counted) -> Usage | None:
 
 def durations_of(counted: schema.Counted) -> dict[str, Raw]:
     """How long it took, in nanoseconds, by Ollama's names."""
-    took = (counted.total_duration, counted.load_duration, counted.prompt_eval_duration, counted.eval_duration)
-    return {name: Raw(b"%d" % value) for name, value in zip(DURATIONS, took, strict=True) if value is not None}
+    took: dict[str, Raw] = {}
+    if counted.total_duration is not None:
+        took["total_duration"] = Raw(b"%d" % counted.total_duration)
+    if counted.load_duration is not None:
+        took["load_duration"] = Raw(b"%d" % counted.load_duration)
+    if counted.prompt_eval_duration is not None:
+        took["prompt_eval_duration"] = Raw(b"%d" % counted.prompt_eval_duration)
+    if counted.eval_duration is not None:
+        took["eval_duration"] = Raw(b"%d" % counted.eval_duration)
+    return took
 
 
 def arguments_of(raw: Raw) -> str:
@@ -101,31 +110,54 @@ def _bagged(fields: dict[str, Raw]) -> Vendor:
     return {DIALECT: fields} if fields else {}
 
 
+def _seed(chunk: schema.Chunk) -> str:
+    """What makes the ids of this answer its own."""
+    return f"{chunk.created_at}\n{chunk.model}"
+
+
+def _digest(seed: str | None, of: str) -> str:
+    return blake2b(f"{seed}\n{of}".encode("utf-8", "backslashreplace"), digest_size=12).hexdigest()
+
+
+def _id(seed: str) -> str:
+    return f"ollama-{_digest(seed, '')}"
+
+
+def _read(data: bytes, what: str, *, known: bool = True) -> schema.Chunk:
+    """A body or a line that says something: as one of which nothing is lost by reading it so, where it may be one."""
+    chunk: schema.Chunk | None = None
+    if known:
+        try:
+            chunk = schema.KNOWN.decode(data)
+        except msgspec.ValidationError:
+            chunk = None
+    if chunk is None:
+        chunk = schema.CHUNK.decode(data)
+        if bytes(chunk.error) not in NO_ERROR:
+            raise fault_in_stream(chunk.error)
+    if chunk.message is None and chunk.response is None and not chunk.done:
+        raise garbled(what, "it says nothing and is not done")
+    return chunk
+
+
 class Reader:
     """One answer while it comes in, of chat or of generate."""
 
     def __init__(self) -> None:
         self.done = False
         self._seed: str | None = None
-        """What makes the ids of this answer its own; None before it began."""
+        """None before it began."""
         self._calls: set[str] = set()
         self._known = True
 
-    def take(self, data: bytes, *, whole: bool = False) -> list[Event]:
-        """The events of a body or of a line. Raises Garbled, or the fault that the upstream reports."""
-        what = "answer" if whole else "stream"
+    def take(self, data: bytes) -> list[Event]:
+        """The events of a line. Raises Garbled, or the fault that the upstream reports."""
         try:
-            chunk = self._read(data)
-            if bytes(chunk.error) not in NO_ERROR:
-                raise fault_in_stream(chunk.error)
-            if chunk.message is None and chunk.response is None and not chunk.done:
-                raise garbled(what, "it says nothing and is not done")
-            events = self._take(chunk, data if chunk.__class__ is schema.Chunk else NO_MORE)
+            chunk = _read(data, "stream", known=self._known)
+            self._known = chunk.__class__ is schema.KnownChunk  # who writes other fields writes them often
+            return self.events(chunk, data)
         except BROKEN as error:
-            raise garbled(what, error) from None
-        if whole and not self.done:
-            raise garbled(what, "it is whole and says that it is not done")
-        return events
+            raise garbled("stream", error) from None
 
     @property
     def started(self) -> bool:
@@ -136,17 +168,10 @@ class Reader:
         """The end of the input, where not all was said. Raises Cut."""
         raise Cut("the upstream's stream ended before it said that it was done")
 
-    def _read(self, data: bytes) -> schema.Chunk:
-        """A line: as one of which nothing is lost by reading it so, where it is."""
-        if self._known:
-            try:
-                return schema.KNOWN.decode(data)
-            except msgspec.ValidationError:
-                self._known = False  # who writes such fields writes them often
-        return schema.CHUNK.decode(data)
-
-    def _take(self, chunk: schema.Chunk, data: bytes) -> list[Event]:
-        """`data` has what is not known of it, if there is any."""
+    def events(self, chunk: schema.Chunk, data: bytes) -> list[Event]:
+        """What a line says that was read before."""
+        if chunk.__class__ is schema.KnownChunk:
+            data = NO_MORE
         events: list[Event] = []
         if self._seed is None:
             events.append(self._start(chunk, data))
@@ -166,20 +191,17 @@ class Reader:
         return events
 
     def _start(self, chunk: schema.Chunk, data: bytes) -> Started:
-        self._seed = f"{chunk.created_at}\n{chunk.model}"
+        self._seed = _seed(chunk)
         bag = {} if data is NO_MORE else schema.BAG.decode(data)
         vendor = {name: raw for name, raw in bag.items() if name in _HEAD and bytes(raw) != NULL} if bag else {}
-        return Started(f"ollama-{self._digest('')}", chunk.model or "", seconds(chunk.created_at), _bagged(vendor))
-
-    def _digest(self, of: str) -> str:
-        return blake2b(f"{self._seed}\n{of}".encode("utf-8", "backslashreplace"), digest_size=12).hexdigest()
+        return Started(_id(self._seed), chunk.model or "", seconds(chunk.created_at), _bagged(vendor))
 
     def _call(self, call: schema.Call) -> tuple[Event, Event]:
         index = len(self._calls)
         arguments = arguments_of(call.function.arguments)
         id = call.id
         if not id or id in self._calls:
-            id = f"call_{self._digest(f'{index}{call.function.name}{arguments}')}"
+            id = f"call_{_digest(self._seed, f'{index}{call.function.name}{arguments}')}"
         self._calls.add(id)
         return CallOpened(index, id, call.function.name), CallGrew(index, arguments)
 
@@ -197,3 +219,32 @@ class Reader:
                 vendor |= _news(schema.BAG.decode(data), _KNOWN)
             events.append(Measured(usage, _bagged(vendor)))
         return [*events, Finished()]
+
+
+# Whole answers.
+
+
+def hear(data: bytes) -> Response:
+    """The answer of a body. Raises Garbled, or the fault that the upstream reports."""
+    try:
+        chunk = _read(data, "answer")
+        answer = _said_at_once(chunk)
+        events = Reader().events(chunk, data) if answer is None else []
+    except BROKEN as error:
+        raise garbled("answer", error) from None
+    if not chunk.done:
+        raise garbled("answer", "it is whole and says that it is not done")
+    return answer or fold(events)
+
+
+def _said_at_once(chunk: schema.Chunk) -> Response | None:
+    """What most answers are: one text and its counts, and nothing that is not known. It is the fold of their events."""
+    said, reason = chunk.message, REASONS.get(chunk.done_reason or "stop")
+    if said is None or not said.content or reason is None or not chunk.done:
+        return None
+    usage = usage_of(chunk)
+    if said.thinking or said.tool_calls or chunk.logprobs or usage is None or chunk.__class__ is schema.Chunk:
+        return None
+    choice = Choice(said.content, None, (), (), reason)
+    counted = _bagged(durations_of(chunk))
+    return Response(_id(_seed(chunk)), chunk.model or "", seconds(chunk.created_at), (choice,), usage, {}, counted)

@@ -2,10 +2,10 @@
 
 from foz.canon.fault import Fault
 from foz.canon.request import ChatRequest, CompleteRequest, EmbedRequest, Request
-from foz.canon.response import EmbedResponse, Response, fold
+from foz.canon.response import EmbedResponse, Response
 from foz.canon.usage import Usage
 from foz.dialects.ollama import asking, schema
-from foz.dialects.ollama.answer import Reader, durations_of
+from foz.dialects.ollama.answer import Reader, durations_of, hear
 from foz.dialects.ollama.faults import NO_ERROR, decode_fault, fault_in_stream
 from foz.dialects.ollama.frames import BROKEN, DIALECT, StreamDecoder, call, garbled
 from foz.ports.codec import EventDecoder
@@ -29,7 +29,7 @@ class WordsClient:
 
     def decode_response(self, reply: Reply) -> Response:
         """A whole 2xx answer."""
-        return fold(Reader().take(reply.body, whole=True))
+        return hear(reply.body)
 
     def decoder(self) -> StreamDecoder:
         """For a streamed 2xx answer."""

@@ -178,6 +178,7 @@ class KnownChunk(Chunk, forbid_unknown_fields=True):
     """One that says nothing but what stands here."""
 
     message: _KnownSaid | None = None
+    error: None = None  # type: ignore[assignment]  # there is none: else it is not read so
 
 
 class Embedded(Counted):
