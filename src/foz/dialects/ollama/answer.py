@@ -53,6 +53,7 @@ class _Loose(Struct):
 
 _LOOSE = msgspec.json.Decoder(_Loose)
 _TEXT = msgspec.json.Decoder(str)
+_ENCODE = msgspec.json.Encoder().encode
 
 
 def seconds(written: str | float | None) -> int:
@@ -77,13 +78,13 @@ def durations_of(counted: schema.Counted) -> dict[str, Raw]:
     """How long it took, in nanoseconds, by Ollama's names."""
     took: dict[str, Raw] = {}
     if counted.total_duration is not None:
-        took["total_duration"] = Raw(b"%d" % counted.total_duration)
+        took["total_duration"] = Raw(_ENCODE(counted.total_duration))
     if counted.load_duration is not None:
-        took["load_duration"] = Raw(b"%d" % counted.load_duration)
+        took["load_duration"] = Raw(_ENCODE(counted.load_duration))
     if counted.prompt_eval_duration is not None:
-        took["prompt_eval_duration"] = Raw(b"%d" % counted.prompt_eval_duration)
+        took["prompt_eval_duration"] = Raw(_ENCODE(counted.prompt_eval_duration))
     if counted.eval_duration is not None:
-        took["eval_duration"] = Raw(b"%d" % counted.eval_duration)
+        took["eval_duration"] = Raw(_ENCODE(counted.eval_duration))
     return took
 
 
