@@ -6,6 +6,8 @@ called with `{}`. Blocks that canon has no word for (what tools of Anthropic's s
 `VendorSaid`, each under its own name.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -22,6 +24,7 @@ from foz.canon.event import (
     TextGrew,
     VendorSaid,
 )
+from foz.canon.response import Choice, Response, fold
 from foz.dialects.anthropic import usage
 from foz.dialects.anthropic.faults import fault_in_stream
 from foz.dialects.anthropic.frames import BROKEN, DIALECT, NULL, garbled
@@ -41,6 +44,8 @@ BLOCK = "block."
 """Before the number of a block that is told verbatim."""
 _KEPT = ("container", "stop_details", "context_management")
 """What a message may say beside its content, kept verbatim."""
+_KINDS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+"""Blocks that canon has words for."""
 _NOTHING = Raw(NULL)
 _NONE_KEPT = (_NOTHING,) * len(_KEPT)
 
@@ -58,19 +63,34 @@ class Block(Struct):
     input: Raw = _NOTHING
 
 
-class Message(Struct):
-    """A message, whole or without its content yet. The last three are kept verbatim."""
+class _Said(Struct):
+    """What a message says beside its content. The last three are kept verbatim."""
 
     type: str | None = None
     id: str | None = None
     model: str | None = None
-    content: list[Raw] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
     usage: Raw = _NOTHING
     container: Raw = _NOTHING
     stop_details: Raw = _NOTHING
     context_management: Raw = _NOTHING
+
+
+class Message(_Said):
+    """A message, whole or without its content yet."""
+
+    content: list[Raw] | None = None
+
+
+class _Read(_Said):
+    """A whole message, its blocks read with it."""
+
+    content: list[Block] | None = None
+
+
+Blocks = Sequence[Block | Raw]
+"""Read where canon has words for them, or as they are."""
 
 
 class Delta(Struct):
@@ -98,6 +118,7 @@ class Frame(Struct):
 
 _FRAME = msgspec.json.Decoder(Frame)
 _MESSAGE = msgspec.json.Decoder(Message)
+_READ = msgspec.json.Decoder(_Read)
 _BLOCK = msgspec.json.Decoder(Block)
 _BAG = msgspec.json.Decoder(dict[str, Raw])
 
@@ -107,7 +128,6 @@ class _Loose(Struct):
 
 
 _LOOSE = msgspec.json.Decoder(_Loose)
-_KNOWN_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 
 
 def _kind(raw: Raw) -> str:
@@ -148,24 +168,14 @@ class Reader:
 
     # -- whole -------------------------------------------------------------
 
-    def whole(self, data: bytes) -> list[Event]:
-        """The events of a whole message. Raises Garbled, or the fault that the upstream reports."""
-        try:
-            message = _MESSAGE.decode(data)
-            if message.type == "error":
-                raise fault_in_stream(data)
-            if message.content is None:
-                raise garbled("answer", "it has no content")
-            events = [self._start(message)]
-            for place, raw in enumerate(message.content):
-                events += self._open(place, raw)
-                events += self._close(place)
-            events += self._stop(message.stop_reason or "end_turn", message.stop_sequence, _said_beside(message))
-            return [*events, *self._finish()]
-        except BROKEN as error:
-            if _is_error(data):
-                raise fault_in_stream(data) from None
-            raise garbled("answer", error) from None
+    def whole(self, message: _Said, blocks: Blocks) -> list[Event]:
+        """The events of a whole message. Raises msgspec's errors where a block is none."""
+        events = [self._start(message)]
+        for place, block in enumerate(blocks):
+            events += self._begin(place, block) if isinstance(block, Block) else self._open(place, block)
+            events += self._close(place)
+        events += self._stop(message.stop_reason or "end_turn", message.stop_sequence, _said_beside(message))
+        return [*events, *self._finish()]
 
     # -- streamed ----------------------------------------------------------
 
@@ -206,7 +216,7 @@ class Reader:
 
     # -- both --------------------------------------------------------------
 
-    def _start(self, message: Message) -> Event:
+    def _start(self, message: _Said) -> Event:
         if self._started:
             raise garbled("stream", "it begins twice")
         self._started = True
@@ -214,9 +224,10 @@ class Reader:
         return Started(message.id or "", message.model or "", 0)
 
     def _count(self, raw: Raw) -> None:
-        if bytes(raw) == NULL:
+        heard = usage.hear(raw)
+        if heard is None:
             return
-        counted, news = usage.hear(raw)
+        counted, news = heard
         self._counted = usage.later(self._counted, counted) if self._measured else counted
         self._news = {**self._news, **news}
         self._measured = True
@@ -225,10 +236,13 @@ class Reader:
         if not self._started or self._ended is not None or place in self._blocks:
             raise garbled("stream", f"the block {place} begins where none may")
         kind = _kind(raw)
-        if kind not in _KNOWN_BLOCKS:
+        if kind not in _KINDS:
             self._blocks[place] = _Open(kind, None, _BAG.decode(raw))
             return []
-        block = _BLOCK.decode(raw)
+        return self._begin(place, _BLOCK.decode(raw))
+
+    def _begin(self, place: int, block: Block) -> list[Event]:
+        kind = block.type
         call = self._calls if kind == "tool_use" else None
         opened = self._blocks[place] = _Open(kind, call, {})
         if call is not None:
@@ -279,8 +293,7 @@ class Reader:
     def _stop(self, said: str | None, sequence: str | None, beside: dict[str, Raw]) -> list[Event]:
         if self._ended is not None or said is None:
             return []
-        reason = REASONS.get(said, "other")
-        detail = said if said in TOLD_EXACTLY or reason == "other" else sequence
+        reason, detail = _why(said, sequence)
         self._ended = ChoiceFinished(reason, 0, detail)
         told: list[Event] = [VendorSaid(DIALECT, beside)] if beside else []
         return [*told, self._ended]
@@ -295,6 +308,59 @@ class Reader:
         return [Measured(counts, {DIALECT: self._news} if self._news else {}), Finished()]
 
 
+def hear(data: bytes) -> Response:
+    """A whole answer. Raises Garbled, or the fault that the upstream reports."""
+    try:
+        message, blocks = _read(data)
+        if message.type == "error":
+            raise fault_in_stream(data)
+        if blocks is None:
+            raise garbled("answer", "it has no content")
+        return _one_text(message, blocks) or fold(Reader().whole(message, blocks))
+    except BROKEN as error:
+        if _is_error(data):
+            raise fault_in_stream(data) from None
+        raise garbled("answer", error) from None
+
+
+def _read(data: bytes) -> tuple[_Said, Blocks | None]:
+    """A message and its blocks."""
+    try:
+        read = _READ.decode(data)
+    except BROKEN:  # a block of a kind that canon does not know may be anything
+        message = _MESSAGE.decode(data)
+        return message, message.content
+    blocks = read.content
+    for block in blocks or ():
+        if block.type not in _KINDS:
+            raws = _MESSAGE.decode(data).content or ()
+            return read, [it if it.type in _KINDS else raws[place] for place, it in enumerate(blocks or ())]
+    return read, blocks
+
+
+def _one_text(message: _Said, blocks: Blocks) -> Response | None:
+    """What most answers are, one text, as the fold of its events would be."""
+    block = blocks[0] if len(blocks) == 1 else None
+    if not isinstance(block, Block) or block.type != "text" or not block.text or block.signature:
+        return None
+    if _said_beside(message):
+        return None
+    reason, detail = _why(message.stop_reason or "end_turn", message.stop_sequence)
+    choice = Choice(block.text, reason=reason, detail=detail)
+    heard = usage.hear(message.usage)
+    counts = None if heard is None else usage.tokens(heard[0])
+    if heard is None or counts is None:
+        return Response(message.id or "", message.model or "", 0, (choice,))
+    news = {DIALECT: heard[1]} if heard[1] else {}
+    return Response(message.id or "", message.model or "", 0, (choice,), counts, usage_vendor=news)
+
+
+def _why(said: str, sequence: str | None) -> tuple[Reason, str | None]:
+    """How it ended, and what there is to say of that."""
+    reason = REASONS.get(said, "other")
+    return reason, said if said in TOLD_EXACTLY or reason == "other" else sequence
+
+
 def _is_error(data: bytes) -> bool:
     """Whether this says that it is an error, whatever else is wrong with it."""
     try:
@@ -303,7 +369,7 @@ def _is_error(data: bytes) -> bool:
         return False
 
 
-def _said_beside(message: Message) -> dict[str, Raw]:
+def _said_beside(message: _Said) -> dict[str, Raw]:
     kept = (message.container, message.stop_details, message.context_management)
     if kept == _NONE_KEPT:
         return {}

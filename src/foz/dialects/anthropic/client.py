@@ -2,8 +2,8 @@
 
 from foz.canon.fault import Fault
 from foz.canon.request import ChatRequest, Request
-from foz.canon.response import Response, fold
-from foz.dialects.anthropic import asking
+from foz.canon.response import Response
+from foz.dialects.anthropic import answer, asking
 from foz.dialects.anthropic.answer import Reader
 from foz.dialects.anthropic.asking import MANNER, Manner
 from foz.dialects.anthropic.faults import decode_fault
@@ -26,7 +26,7 @@ class MessagesClient:
 
     def decode_response(self, reply: Reply) -> Response:
         """A whole 2xx answer."""
-        return fold(Reader().whole(reply.body))
+        return answer.hear(reply.body)
 
     def decoder(self) -> StreamDecoder:
         """For a streamed 2xx answer."""

@@ -6,7 +6,7 @@ cache is written for, requests of its servers' tools) travel verbatim.
 """
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from foz.canon.usage import Usage
 
@@ -28,11 +28,22 @@ class Counted(Struct):
 
 
 class _KnownCounted(Counted, forbid_unknown_fields=True):
-    """One of which nothing is lost by reading it so."""
+    """One that says nothing but what stands here: then nothing is lost by reading it so."""
+
+    cache_creation: Raw | UnsetType = UNSET
+    server_tool_use: Raw | UnsetType = UNSET
+    service_tier: Raw | UnsetType = UNSET
+    inference_geo: Raw | UnsetType = UNSET
+
+    @property
+    def own(self) -> bool:
+        """Whether it says what canon has no word for."""
+        return (self.cache_creation, self.server_tool_use, self.service_tier, self.inference_geo) != _NONE
 
 
+_NONE = (UNSET,) * 4
 _KNOWN = frozenset(Counted.__struct_fields__)
-_ALL_KNOWN = msgspec.json.Decoder(_KnownCounted)
+_ALL_KNOWN = msgspec.json.Decoder(_KnownCounted | None)
 _COUNTED = msgspec.json.Decoder(Counted)
 _BAG = msgspec.json.Decoder(Bag)
 
@@ -58,14 +69,19 @@ def later(before: Counted, now: Counted) -> Counted:
     return msgspec.structs.replace(before, **{name: value for name, value in said.items() if value is not None})
 
 
-def hear(raw: Raw) -> tuple[Counted, Bag]:
+def hear(raw: Raw) -> tuple[Counted, Bag] | None:
     """The counts, and what only the vendor has a word for. Raises msgspec's errors where it is no usage."""
+    counted: Counted
     try:
-        return _ALL_KNOWN.decode(raw), {}
+        known = _ALL_KNOWN.decode(raw)
+        if known is None:
+            return None
+        if not known.own:
+            return known, {}
+        counted = known
     except msgspec.ValidationError:
-        pass
-    news = {name: value for name, value in _BAG.decode(raw).items() if name not in _KNOWN and bytes(value) != b"null"}
-    return _COUNTED.decode(raw), news
+        counted = _COUNTED.decode(raw)
+    return counted, {name: it for name, it in _BAG.decode(raw).items() if name not in _KNOWN and bytes(it) != b"null"}
 
 
 def say(usage: Usage | None, vendor: Bag) -> dict[str, object]:
