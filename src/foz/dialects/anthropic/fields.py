@@ -52,18 +52,6 @@ def decode(decoder: "msgspec.json.Decoder[T]", body: bytes, at: str = "") -> T:
         raise _deep() from None
 
 
-def certain(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T | None:
-    """A body of which nothing is lost by reading it so; None where it is not certain that this is one."""
-    if too_deep(body):
-        return None
-    try:
-        if not body.isascii():
-            body.decode()
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
 def explain(said: str, at: str = "") -> BadRequest:
     """What msgspec said, as Anthropic says it."""
     found = _PATH.search(said)

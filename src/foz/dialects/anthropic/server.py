@@ -12,7 +12,7 @@ from foz.canon.response import Choice, Response
 from foz.dialects.anthropic import hearing, schema, usage
 from foz.dialects.anthropic.answer import BLOCK
 from foz.dialects.anthropic.faults import NO_THREADS, encode_fault_event
-from foz.dialects.anthropic.fields import certain, decode, invalid
+from foz.dialects.anthropic.fields import decode, invalid
 from foz.dialects.anthropic.frames import DIALECT, NULL
 from foz.dialects.anthropic.media import Wire
 from foz.dialects.anthropic.messages import say_input
@@ -81,7 +81,7 @@ class MessagesServer:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """The whole request in our words."""
-        asked = certain(schema.KNOWN, body) or decode(schema.BODY, body)
+        asked = json.certain(schema.KNOWN, body) or decode(schema.BODY, body)
         agree(asked)
         return hearing.hear(asked, body)
 
