@@ -6,6 +6,11 @@ The model is made here: 108 MB of random weights, stored as Q8_0, which talk for
 has a new question of its own, so that nobody's prompt is in a cache, and is told exactly as many tokens as the others.
 The engine stands on cores of its own (all but the last two, or the first one of two), with as many threads; it is put
 there once it runs. The gateway stands on another core, and the load on one of its own where there are three.
+
+Foz and its engine take turns; the other server has turns of its own in each round. Measured on two cores: with that
+server, and 108 MB of another model, between every two answers the first token comes 3.0 to 3.6 ms later through the
+gateway than from the engine, without 1.0 to 1.8: nothing of the gateway is in a cache any more, and that is no cost
+of a gateway beside its own engine.
 """
 
 import asyncio
@@ -113,12 +118,17 @@ def measure(plan: Plan) -> Part:
         foz, engine = _foz(lab, on, path)
         rival, notes = _rival(lab, on, path) if plan.has(RIVAL) else (None, ())
         direct = Endpoint("direct", None, engine.port, engine.port, engine.key)
-        house = House(engine, [direct, foz, *([] if rival is None else [rival])])
-        turns: Turns = {(each.name, callers): [] for callers in CALLERS for each in house.contestants}
-        house.round(SLOTS, 1.0, turned=False)
+        house = House(engine)
+        groups = [[direct, foz], *([] if rival is None else [[rival]])]
+        turns: Turns = {(each.name, callers): [] for callers in CALLERS for group in groups for each in group}
+        for group in groups:
+            house.round(group, SLOTS, 1.0, turned=False)
         for number in range(plan.rounds):
             for callers in CALLERS:
-                found = house.round(callers, max(plan.seconds * SHARE, LEAST), turned=bool(number % 2))
+                found: dict[str, Turn] = {}
+                for group in groups:
+                    seconds = max(plan.seconds * SHARE, LEAST)
+                    found |= house.round(group, callers, seconds, turned=bool(number % 2))
                 for name, turn in found.items():
                     turns[name, callers].append(turn)
                 said = [
@@ -217,24 +227,23 @@ def _question(endpoint: Endpoint, number: int) -> bytes:
 
 
 class House:
-    """All who are compared, and the questions that they have not heard."""
+    """Where they are compared, and the questions that nobody has heard."""
 
-    def __init__(self, engine: Engine, contestants: list[Endpoint]) -> None:
-        self.contestants = contestants
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._new = count(1)
 
-    def round(self, callers: int, seconds: float, *, turned: bool) -> dict[str, Turn]:
+    def round(self, group: list[Endpoint], callers: int, seconds: float, *, turned: bool) -> dict[str, Turn]:
         """
         So many callers at once, of one contestant after the other, again and again until each was heard for so long:
         what the machine does meanwhile it does to all of them.
         """
-        waves: dict[str, list[Wave]] = {each.name: [] for each in self.contestants}
+        waves: dict[str, list[Wave]] = {each.name: [] for each in group}
         gc.collect()
         gc.disable()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             while any(sum(wave.took for wave in each) < seconds for each in waves.values()):
-                for each in reversed(self.contestants) if turned else self.contestants:
+                for each in reversed(group) if turned else group:
                     if sum(wave.took for wave in waves[each.name]) < seconds:
                         waves[each.name].append(self._wave(runner, each, callers))
                 turned = not turned
