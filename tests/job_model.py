@@ -57,6 +57,13 @@ class Model:
             del self.jobs[id]
             self.keys = {name: job for name, job in self.keys.items() if job.id != id}
 
+    def remove(self, id: bytes) -> None:
+        """If it is over."""
+        kept = self.jobs.get(id)
+        if kept is not None and kept.job.over:
+            del self.jobs[id]
+            self.keys = {name: job for name, job in self.keys.items() if job.id != id}
+
     def claim(self, id: bytes, now: int, until: int) -> Claim | Job | None:
         """Ours, or as it stands."""
         kept = self.jobs.get(id)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
 from foz.canon.job import START, Job, JobEnd, JobState, Mark
 from foz.canon.model import Placement
@@ -171,6 +172,29 @@ def test_what_is_over_is_forgotten_in_time(ground: Ground) -> None:
         assert await store.listed(None, 10) == [working, waiting]
         assert [piece.data for piece in await store.log(working.id, START, 10)] == [b"said"]
         assert await store.forget(NOW + RESULT_TTL) == 0
+
+    play(ground, story)
+
+
+def test_what_is_over_can_be_removed_before_its_time(ground: Ground) -> None:
+    """A job that is over is unknown once it is removed, with its log and its key; one without an end is as before."""
+
+    async def story(_: Ground, side: Side) -> None:
+        store = side.store
+        states = [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED]
+        over = [*[await done(store, state) for state in states], await done(store, JobState.FAILED, dead=True)]
+        left = [await done(store, JobState.PENDING), await done(store, JobState.PROCESSING)]
+        for one in (*over, *left, job()):
+            await store.remove(one.id)
+        for one in over:
+            assert await store.find(one.id) is None
+            assert await store.told(one.id) is None
+            assert await store.log(one.id, START, 10) == []
+            again = structs.replace(job(), key=one.key, digest=b"another")
+            assert await store.add(again, b"") == again
+        assert await store.dead(10) == []
+        assert [await store.find(one.id) for one in left] == left
+        assert [piece.data for piece in await store.log(left[1].id, START, 10)] == [b"said"]
 
     play(ground, story)
 

@@ -105,6 +105,12 @@ class Lives(RuleBasedStateMachine):
         self.does(side, lambda store: store.withdraw(id))
 
     @rule(side=SIDES, place=PLACES)
+    def remove(self, side: int, place: int) -> None:
+        id = self.pick(place)
+        self.model.remove(id)
+        self.does(side, lambda store: store.remove(id))
+
+    @rule(side=SIDES, place=PLACES)
     def claim(self, side: int, place: int) -> None:
         id, until = self.pick(place), self.now + LEASE
         expected = self.model.claim(id, self.now, until)

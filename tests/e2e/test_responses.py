@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -44,6 +45,7 @@ def bearer(key: str = KEY, *more: tuple[bytes, bytes]) -> Headers:
 
 
 OWN = bearer()
+ENDLESS = bearer(KEY, (b"x-simulate-endless", b"1"), (b"x-simulate-pace", b"0.01"))
 
 
 def called(
@@ -305,8 +307,7 @@ def test_its_events_are_told_from_any_number(gateway: Served) -> None:
 
 def test_one_in_the_background_is_cancelled(gateway: Served) -> None:
     """One whose model never ends is ended by its caller; its follower hears of it, and nothing goes on from it."""
-    endless = bearer(KEY, (b"x-simulate-endless", b"1"), (b"x-simulate-pace", b"0.01"))
-    id = made(gateway, endless, background=True)["id"]
+    id = made(gateway, ENDLESS, background=True)["id"]
     wait_until(lambda: called(gateway, "GET", f"{PATH}/{id}")[1]["status"] == "in_progress", "its beginning")
     status, cancelled = called(gateway, "POST", f"{PATH}/{id}/cancel")
     events = streamed(gateway, f"{PATH}/{id}?stream=true")
@@ -317,6 +318,19 @@ def test_one_in_the_background_is_cancelled(gateway: Served) -> None:
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     body = {"model": "delta", "input": "x", "previous_response_id": id}
     assert called(gateway, "POST", PATH, body)[0] == 400
+
+
+def test_nothing_is_left_of_a_deleted_one(gateway: Served) -> None:
+    """After DELETE of a response of the background neither it nor the job that made it is known, ended or not."""
+    over, running = made(gateway, background=True)["id"], made(gateway, ENDLESS, background=True)["id"]
+    settled(gateway, over)
+    with gateway.connect() as connection:
+        jobs = [f"/v1/chat/completions/{UUID(id.removeprefix('resp_'))}" for id in (over, running)]
+        assert connection.call("GET", jobs[0], b"", OWN).status == 200
+        for id, job in zip((over, running), jobs, strict=True):
+            assert called(gateway, "DELETE", f"{PATH}/{id}")[0] == 200
+            assert called(gateway, "GET", f"{PATH}/{id}")[0] == 404
+            assert connection.call("GET", job, b"", OWN).status == 404
 
 
 def test_only_what_is_in_the_background_is_cancelled_or_followed(gateway: Served) -> None:

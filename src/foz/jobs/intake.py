@@ -218,6 +218,15 @@ class Jobs:
             self._workers.stop_work(job.id)
         return cancelled or job
 
+    async def remove(self, principal: Principal, id: str) -> None:
+        """Forgets one's own job, if there is one and it is over, with all that is kept of it."""
+        try:
+            job = await self.find(principal, id)
+        except NotFound:
+            return
+        self._fresh.pop(job.id, None)
+        await self._house.store.remove(job.id)
+
     async def follow(self, principal: Principal, id: str, after: Mark = START) -> AsyncGenerator[Told]:
         """One's own job, as `following.followed` tells it."""
         job = await self.find(principal, id)

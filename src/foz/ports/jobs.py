@@ -67,6 +67,10 @@ class JobStore(Protocol):
         """Forgets a job and its key, if it still waits, was never claimed and was given to no second caller."""
         ...
 
+    async def remove(self, id: bytes) -> None:
+        """Forgets a job that is over, with its key, its log and whatever else was kept of it, before its time."""
+        ...
+
     async def find(self, id: bytes) -> Job | None:
         """As it stands."""
         ...

@@ -76,6 +76,10 @@ class RedisJobs:
         """Forgets it, if nobody counts on it."""
         await self._run("withdraw", id.hex())
 
+    async def remove(self, id: bytes) -> None:
+        """Forgets it, if it is over."""
+        await self._run("remove", id.hex())
+
     async def find(self, id: bytes) -> Job | None:
         """As it stands."""
         return _maybe(await self._run("find", id.hex()))

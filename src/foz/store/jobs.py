@@ -92,14 +92,21 @@ class SqliteJobs:
 
     async def withdraw(self, id: bytes) -> None:
         """Forgets it, if nobody counts on it."""
+        await self._take_away("withdraw", id)
 
+    async def remove(self, id: bytes) -> None:
+        """Forgets it, if it is over."""
+        await self._take_away("remove", id)
+
+    async def _take_away(self, how: str, id: bytes) -> None:
         def work(connection: apsw.Connection) -> bool:
-            row = connection.execute(_SQL["withdraw"], (id,)).fetchone()
+            row = connection.execute(_SQL[how], (id,)).fetchone()
             if row is None:
                 return False
             number, principal, key = row
+            connection.execute(_SQL["forget_log"], _places(int(str(number))))
             connection.execute(_SQL["forget_order"], (number,))
-            connection.execute(_SQL["withdraw_key"], (principal, key, id))
+            connection.execute(_SQL["free_key"], (principal, key, id))
             return True
 
         if await self._writer.call(work):

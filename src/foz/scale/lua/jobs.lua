@@ -39,6 +39,9 @@ local function over(id, ended, state, kept)
     redis.call('PEXPIRE', log_at(id), kept)
     said_end(id)
 end
+local function free_key(id, named)
+    if named and redis.call('HGET', named, 'id') == id then redis.call('DEL', named) end
+end
 local function jobs(ids, home)
     local found = {}
     for _, id in ipairs(ids) do
@@ -77,9 +80,18 @@ if home and tonumber(found[2]) <= tonumber(now) then redis.call('ZADD', set(home
 local id = ARGV[1]
 local found = redis.call('HMGET', at(id), 'state', 'epoch', 'shared', 'named', 'principal')
 if found[1] ~= 'pending' or found[2] ~= '0' or found[3] then return end
-if redis.call('HGET', found[4], 'id') == id then redis.call('DEL', found[4]) end
+free_key(id, found[4])
 redis.call('DEL', at(id))
 for _, name in ipairs({'waiting', 'all', 'of:' .. found[5]}) do redis.call('ZREM', set(name), id) end
+said_end(id)
+
+-- name: remove
+local id = ARGV[1]
+local found = redis.call('HMGET', at(id), 'state', 'named', 'principal')
+if not found[1] or found[1] == 'pending' or found[1] == 'processing' then return end
+free_key(id, found[2])
+redis.call('DEL', at(id), log_at(id))
+for _, name in ipairs({'ended', 'dead', 'all', 'of:' .. found[3]}) do redis.call('ZREM', set(name), id) end
 said_end(id)
 
 -- name: find

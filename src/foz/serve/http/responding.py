@@ -215,6 +215,8 @@ class Responding:
         kept = await self.find(whose, id)
         if kept.body is None:
             await self.cancel(principal, whose, id)
+        if kept.queued is not None and self._jobs is not None:
+            await self._jobs.remove(principal, id.removeprefix(PREFIX))
         if not await self.store.remove(whose, id):
             raise keeping.missing(id)
 

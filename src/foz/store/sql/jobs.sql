@@ -26,7 +26,10 @@ WHERE jobs.id = next.column1 AND +jobs.state IN ('pending', 'processing') AND +j
 -- name: withdraw
 DELETE FROM jobs WHERE id = ? AND state = 'pending' AND epoch = 0 AND shared = 0 RETURNING number, principal, key;
 
--- name: withdraw_key
+-- name: remove
+DELETE FROM jobs WHERE id = ? AND state NOT IN ('pending', 'processing') RETURNING number, principal, key;
+
+-- name: free_key
 DELETE FROM job_keys WHERE principal = ? AND key = ? AND job = ?;
 
 -- name: forget_order
