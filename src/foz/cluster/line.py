@@ -57,12 +57,13 @@ class Line:
             began = self._clock.monotonic()
             try:
                 (came,) = await asyncio.gather(self._live(), return_exceptions=True)
+                reached = self.up
             finally:
                 await self._end()
             if isinstance(came, BaseException):
                 foreseen = isinstance(came, OSError)
                 log.warning("no line to the cluster: %s", came, exc_info=None if foreseen else came)
-            lasted = self._clock.monotonic() - began > LONGEST_PAUSE
+            lasted = reached and self._clock.monotonic() - began > LONGEST_PAUSE  # only to look takes long, too
             pause = FIRST_PAUSE if lasted else min(pause * 2, LONGEST_PAUSE)
             level, self._news = logging.WARNING if self._news else logging.DEBUG, False
             log.log(level, "the cluster at %s is not reached: %s", self._link.address, self.trouble)

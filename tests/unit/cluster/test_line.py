@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from foz.canon.fault import Down
 from foz.cluster.line import Line
 from foz.cluster.words import Link, Member
+from foz.ports.clock import Clock
 from foz.testing.clock import LoopClock
 
 PROGRAM = """
@@ -33,11 +35,11 @@ for line in sys.stdin:
 
 
 class Town:
-    def __init__(self, *program: str) -> None:
+    def __init__(self, *program: str, clock: Clock | None = None) -> None:
         self.members: list[Sequence[Member] | None] = []
         command = program or (sys.executable, "-c", PROGRAM)
         link = Link("10.0.0.1:1", "mine", 0)
-        self.line = Line(command, {"PATH": os.environ["PATH"]}, link, LoopClock(), self.members.append)
+        self.line = Line(command, {"PATH": os.environ["PATH"]}, link, clock or LoopClock(), self.members.append)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         while not is_so():  # noqa: ASYNC110 - nobody tells it
@@ -114,6 +116,39 @@ def test_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
         _run(Town(sys.executable, "-c", "import sys; sys.exit('nobody is there')"), work)
     told = [record.getMessage() for record in caplog.records]
     assert told == ["the cluster at 10.0.0.1:1 is not reached: nobody is there"]
+
+
+class Hurried(LoopClock):
+    """A clock of a machine where each program takes a minute to end, and no pause takes any time."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self._minutes = 0.0
+
+    @override
+    def monotonic(self) -> float:
+        self._minutes += 60.0
+        return self._minutes
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
+
+
+def test_looking_in_vain_for_long_is_no_success() -> None:
+    """Pauses grow while no cluster is found, however long each look takes; after one that was found they are short."""
+    clock = Hurried()
+
+    async def work(town: Town) -> None:
+        await town.until(lambda: len(clock.pauses) > 6)
+
+    _run(Town(sys.executable, "-c", "import sys; sys.exit('nobody is there')", clock=clock), work)
+    assert clock.pauses[:7] == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+
+    clock.pauses.clear()
+    _run(Town(sys.executable, "-c", "print('{\"members\": []}', flush=True)", clock=clock), work)
+    assert set(clock.pauses) == {0.5}
 
 
 def test_who_is_stopped_while_a_program_ends(tmp_path: Path) -> None:
