@@ -1,5 +1,8 @@
 """Values of the canon that the OpenAI dialect can say without loss, for property tests."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -210,3 +213,26 @@ def event_lists(draw: st.DrawFn) -> list[Event]:
     if draw(st.booleans()):
         events.append(Measured(draw(USAGES), draw(VENDORS)))
     return [*events, Finished()]
+
+
+def bent(usual: dict[str, Any], ways: Mapping[str, list[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """
+    The usual object with at most two of its fields put otherwise. A field is named by its path (`choices.0.index`), and
+    becomes one of the values; `...` takes it away.
+    """
+    changes = [(path, value) for path, values in ways.items() for value in values]
+
+    def put(chosen: list[tuple[str, Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(usual))
+        for path, value in sorted(chosen, key=lambda change: -len(change[0])):
+            *steps, last = path.split(".")
+            place: Any = made
+            for step in steps:
+                place = place[int(step) if step.isdigit() else step]
+            if value is ...:
+                place.pop(last, None)
+            else:
+                place[last] = value
+        return made
+
+    return st.lists(st.sampled_from(changes), max_size=2).map(put)

@@ -20,7 +20,7 @@ from foz.dialects.openai.chat.relay import ChatRelay
 from foz.dialects.openai.chat.server import ChatServer
 from foz.ports.codec import Tally
 from foz.wire.http import Reply
-from tests.strategies import NAMES, chat_requests, event_lists
+from tests.strategies import NAMES, bent, chat_requests, event_lists
 
 GOLDEN = Path(__file__).parents[1] / "golden/openai/chat"
 CASES = sorted(path.name for path in GOLDEN.iterdir())
@@ -297,29 +297,33 @@ def test_a_whole_answer_is_the_fold_of_its_events(name: str) -> None:
     assert plain(heard) == plain(fold(golden_events(name)))
 
 
-def drawn(**fields: list[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects of which each field is one of these, or is not there."""
-    return st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in fields.items()})
-
-
-MESSAGES = drawn(
-    role=["assistant"], content=["", "words", None, [{"type": "text", "text": "w"}]], refusal=[None, "", "no"],
-    reasoning=[None, "hm", {}], reasoning_content=["hm"], tool_calls=[[], [{"function": {"name": "f"}}]],
-    function_call=[None, {"name": "f"}], annotations=[[]],
-)  # fmt: skip
-CHOICES: st.SearchStrategy[dict[str, Any]] = st.builds(
-    dict,
-    drawn(index=[0, 1], finish_reason=[None, "", "stop", "odd"], stop_reason=[None, "x", 3],
-          logprobs=[None, {}, {"content": [{"token": "a"}]}]),
-    message=st.none() | MESSAGES,
-)  # fmt: skip
-ANSWERS: st.SearchStrategy[dict[str, Any]] = st.builds(
-    dict,
-    drawn(id=["a", None], created=[5, 5.5], model=["m"], system_fingerprint=[None, "fp"], service_tier=["flex"],
-          error=[None, {}, "broken"], other=[1],
-          usage=[None, {}, {"prompt_tokens": 1}, {"prompt_tokens": "1"}, {"prompt_tokens": 1, "cost": 2}]),
-    choices=st.lists(CHOICES, max_size=2),
-)  # fmt: skip
+CHOICE = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "words", "refusal": None}}
+USUAL = {"id": "a", "created": 5, "model": "m", "choices": [CHOICE], "usage": {"prompt_tokens": 1}}
+ANSWERS = bent(
+    USUAL,
+    {
+        "choices.0.message.content": ["", None, [{"type": "text", "text": "w"}], ...],
+        "choices.0.message.refusal": ["", "no"],
+        "choices.0.message.reasoning": [None, "hm", {}],
+        "choices.0.message.reasoning_content": ["hm"],
+        "choices.0.message.tool_calls": [[], [{"function": {"name": "f"}}]],
+        "choices.0.message.function_call": [None, {"name": "f"}],
+        "choices.0.message.annotations": [[]],
+        "choices.0.message": [None],
+        "choices.0.index": [1, ...],
+        "choices.0.finish_reason": [None, "", "length", "odd", ...],
+        "choices.0.stop_reason": [None, "x", 3],
+        "choices.0.logprobs": [None, {}, {"content": [{"token": "a"}]}, {"refusal": [{"token": "a"}]}],
+        "choices": [[], [CHOICE, {**CHOICE, "index": 1}], [CHOICE, CHOICE]],
+        "usage": [None, {}, {"prompt_tokens": "1"}, {"prompt_tokens": 1, "cost": 2}, ...],
+        "error": [None, {}, "broken"],
+        "system_fingerprint": [None, "fp"],
+        "service_tier": ["flex"],
+        "id": [None],
+        "created": [5.5, ...],
+        "other": [1],
+    },
+)
 
 
 def outcome(told: Callable[[], object]) -> Any:

@@ -1,4 +1,7 @@
-"""A whole answer: the fold of its events, and nothing else makes one. `unfold` is the way back."""
+"""
+A whole answer: the fold of its events. `unfold` is the way back. A dialect may make the commonest ones, a text and its
+count, without any events; a test holds each of these to the fold.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 

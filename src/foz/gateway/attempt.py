@@ -16,11 +16,12 @@ from foz.canon.fault import Bug, Cut, Down, Draining, Fault, Garbled, Limited, R
 from foz.canon.model import Target
 from foz.canon.money import charge
 from foz.canon.request import Ask, Request
+from foz.canon.response import Response
 from foz.canon.usage import Timing, Usage
 from foz.gateway.capture import heard
 from foz.gateway.completing import spoken
 from foz.gateway.health import Phase
-from foz.gateway.lane import Name, TranslateStream, lacks_name, passage, tallied, words
+from foz.gateway.lane import Name, TranslateStream, passage, tallied, words
 from foz.gateway.meter import measured
 from foz.gateway.opening import entry_of, project_of
 from foz.gateway.remembering import Memory
@@ -218,7 +219,7 @@ class Run:
             body, self._tally = passed
         else:
             said = client.decode_response(reply)
-            if lacks_name(said):
+            if isinstance(said, Response) and not (said.id and said.created):
                 said = self._name().given_whole(said)
             timed = structs.replace(said, timing=self._took())
             body = self._turn.codec.encode_response(timed, self._decoded(), self._ask.model)

@@ -22,7 +22,7 @@ from foz.canon.event import (
     VendorSaid,
 )
 from foz.canon.request import Ask
-from foz.canon.response import EmbedResponse
+from foz.canon.response import EmbedResponse, Response
 from foz.canon.usage import Timing
 from foz.gateway.capture import LONGEST
 from foz.ports.codec import Answer, EventDecoder, EventEncoder, Passage, Speech, Tally, WordsDecoder, WordsEncoder
@@ -64,16 +64,9 @@ class Name(NamedTuple):
             return event
         return structs.replace(event, id=event.id or self.id, created=event.created or self.created)
 
-    def given_whole(self, answer: Answer) -> Answer:
+    def given_whole(self, answer: Response) -> Response:
         """A whole answer with what it lacks of it."""
-        if isinstance(answer, EmbedResponse):
-            return answer
         return structs.replace(answer, id=answer.id or self.id, created=answer.created or self.created)
-
-
-def lacks_name(answer: Answer) -> bool:
-    """Whether its target gave a whole answer less than all of its name."""
-    return not (isinstance(answer, EmbedResponse) or (answer.id and answer.created))
 
 
 def passage(turn: Turn, ask: Ask, speech: Speech) -> Passage | None:

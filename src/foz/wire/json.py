@@ -38,16 +38,12 @@ def valid(data: bytes) -> bool:
     return True
 
 
-def certain(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T | None:
-    """A body of which nothing is lost by reading it so; None where it is not certain that this is one."""
-    if too_deep(body):
-        return None
+def decode_known(known: "msgspec.json.Decoder[T]", decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    """A body as `known` has it, of which then nothing is lost; as the other decoder has it where it says more."""
     try:
-        if not body.isascii():
-            body.decode()
+        return known.decode(body)
+    except msgspec.ValidationError:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from foz.canon.fault import BadRequest
-from foz.wire.json import MAX_DEPTH, too_deep
+from foz.wire.json import MAX_DEPTH, decode_known, too_deep
 
 T = TypeVar("T")
 
@@ -35,14 +35,19 @@ def invalid(field: str, why: str) -> BadRequest:
     return BadRequest(f"{field}: {why}" if field else why, field=field or None)
 
 
-def decode(decoder: "msgspec.json.Decoder[T]", body: bytes, at: str = "") -> T:
-    """The body, or the part of it `at` this place, as the schema has it. Raises BadRequest, naming the field."""
+def decode(
+    decoder: "msgspec.json.Decoder[T]", body: bytes, at: str = "", known: "msgspec.json.Decoder[T] | None" = None
+) -> T:
+    """
+    The body, or the part of it `at` this place, as the schema has it, or `known` where that takes it. Raises
+    BadRequest, naming the field.
+    """
     if not at and too_deep(body):
         raise _deep()
     try:
         if not at and not body.isascii():
             body.decode()
-        return decoder.decode(body)
+        return decoder.decode(body) if known is None else decode_known(known, decoder, body)
     except msgspec.ValidationError as error:
         raise explain(str(error), at) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

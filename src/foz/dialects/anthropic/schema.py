@@ -243,7 +243,7 @@ class KnownBody(Body, forbid_unknown_fields=True, kw_only=True):
 _NONE = (None, None, None) + (UNSET,) * 7
 ASKED = msgspec.json.Decoder(Asked)
 BODY = msgspec.json.Decoder(Body)
-KNOWN = msgspec.json.Decoder(KnownBody)
+KNOWN: msgspec.json.Decoder[Body] = msgspec.json.Decoder(KnownBody)
 KIND = msgspec.json.Decoder(Kind)
 BAG = msgspec.json.Decoder(Bag)
 TEXT = msgspec.json.Decoder(TextBlock)

@@ -81,7 +81,7 @@ class MessagesServer:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """The whole request in our words."""
-        asked = json.certain(schema.KNOWN, body) or decode(schema.BODY, body)
+        asked = decode(schema.BODY, body, known=schema.KNOWN)
         agree(asked)
         return hearing.hear(asked, body)
 

@@ -1,5 +1,6 @@
 """
-Answers of an Ollama server as events: whole bodies and lines alike, for a whole answer is a stream of one line.
+Answers of an Ollama server as events: whole bodies and lines alike, for a whole answer is a stream of one line. Of one
+that is a text and its counts, as most are, no events are made: it is told as they would fold.
 
 Ollama gives an answer no id, and older servers give calls none either: both are made here, from when the answer
 began and what was called, so that they differ between answers and not between two readings of one. Calls come whole;
@@ -35,6 +36,7 @@ from foz.canon.usage import Usage
 from foz.dialects.ollama import schema
 from foz.dialects.ollama.faults import NO_ERROR, fault_in_stream
 from foz.dialects.ollama.frames import BROKEN, DIALECT, garbled
+from foz.wire import json
 
 NULL = b"null"
 NO_MORE = b"{}"
@@ -53,7 +55,6 @@ class _Loose(Struct):
 
 _LOOSE = msgspec.json.Decoder(_Loose)
 _TEXT = msgspec.json.Decoder(str)
-_ENCODE = msgspec.json.Encoder().encode
 
 
 def seconds(written: str | float | None) -> int:
@@ -78,13 +79,13 @@ def durations_of(counted: schema.Counted) -> dict[str, Raw]:
     """How long it took, in nanoseconds, by Ollama's names."""
     took: dict[str, Raw] = {}
     if counted.total_duration is not None:
-        took["total_duration"] = Raw(_ENCODE(counted.total_duration))
+        took["total_duration"] = Raw(json.encode(counted.total_duration))
     if counted.load_duration is not None:
-        took["load_duration"] = Raw(_ENCODE(counted.load_duration))
+        took["load_duration"] = Raw(json.encode(counted.load_duration))
     if counted.prompt_eval_duration is not None:
-        took["prompt_eval_duration"] = Raw(_ENCODE(counted.prompt_eval_duration))
+        took["prompt_eval_duration"] = Raw(json.encode(counted.prompt_eval_duration))
     if counted.eval_duration is not None:
-        took["eval_duration"] = Raw(_ENCODE(counted.eval_duration))
+        took["eval_duration"] = Raw(json.encode(counted.eval_duration))
     return took
 
 
@@ -241,7 +242,7 @@ def hear(data: bytes) -> Response:
 def _said_at_once(chunk: schema.Chunk) -> Response | None:
     """What most answers are: one text and its counts, and nothing that is not known. It is the fold of their events."""
     said, reason = chunk.message, REASONS.get(chunk.done_reason or "stop")
-    if said is None or not said.content or reason is None or not chunk.done:
+    if said is None or not said.content or reason is None:
         return None
     usage = usage_of(chunk)
     if said.thinking or said.tool_calls or chunk.logprobs or usage is None or chunk.__class__ is schema.Chunk:

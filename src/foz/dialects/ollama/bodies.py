@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from foz.canon.fault import BadRequest
-from foz.wire.json import MAX_DEPTH, too_deep
+from foz.wire.json import MAX_DEPTH, decode_known, too_deep
 
 T = TypeVar("T")
 
@@ -209,8 +209,8 @@ CREATE = msgspec.json.Decoder(CreateBody)
 ANY = msgspec.json.Decoder(Bag)
 
 
-def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
-    """The body as the schema has it. Raises BadRequest."""
+def decode(decoder: "msgspec.json.Decoder[T]", body: bytes, known: "msgspec.json.Decoder[T] | None" = None) -> T:
+    """The body as the schema has it, or `known` where that takes it. Raises BadRequest."""
     if not body.strip():
         raise BadRequest("missing request body")
     if too_deep(body):
@@ -218,7 +218,7 @@ def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     try:
         if not body.isascii():
             body.decode()
-        return decoder.decode(body)
+        return decoder.decode(body) if known is None else decode_known(known, decoder, body)
     except msgspec.ValidationError as error:
         raise _explain(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

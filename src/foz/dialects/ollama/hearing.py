@@ -76,24 +76,28 @@ NO_OPTIONS = Options()
 
 def hear_options(said: Bag | bodies.Drawn | None) -> Options:
     """All options. Raises BadRequest."""
-    if isinstance(said, bodies.KnownDrawn):
-        return Options(
-            Sampling(
-                said.temperature,
-                said.top_p,
-                said.top_k,
-                said.min_p,
-                said.frequency_penalty,
-                said.presence_penalty,
-                said.repeat_penalty,
-                None,
-                _seed(said.seed),
-            ),
-            _limit(said.num_predict),
-            () if said.stop is None else tuple(said.stop),
-            NO_OPTIONS.own if said.num_ctx == NULL else {"num_ctx": said.num_ctx},
-        )
-    return _check_options(said) if isinstance(said, dict) else NO_OPTIONS
+    if said is None:
+        return NO_OPTIONS
+    if isinstance(said, dict):
+        return _check_options(said)
+    if not isinstance(said, bodies.KnownDrawn):
+        raise TypeError("options of which some may have been left out")
+    return Options(
+        Sampling(
+            said.temperature,
+            said.top_p,
+            said.top_k,
+            said.min_p,
+            said.frequency_penalty,
+            said.presence_penalty,
+            said.repeat_penalty,
+            None,
+            _seed(said.seed),
+        ),
+        _limit(said.num_predict),
+        () if said.stop is None else tuple(said.stop),
+        NO_OPTIONS.own if said.num_ctx == NULL else {"num_ctx": said.num_ctx},
+    )
 
 
 def hear_limit(said: Bag | bodies.Drawn | None) -> int | None:

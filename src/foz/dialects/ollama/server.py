@@ -18,7 +18,6 @@ from foz.dialects.ollama.hearing import (
 )
 from foz.dialects.ollama.telling import Teller, say_vector, say_vectors, say_whole
 from foz.ports.codec import Answer, EventEncoder
-from foz.wire import json
 
 NOTHING: frozenset[str] = frozenset()
 SHORTER = frozenset({Capability.DIMENSIONS.value})
@@ -53,11 +52,11 @@ class ChatServer(WordsServer):
 
     def read(self, body: bytes) -> Ask:
         """Validates, and gives the facts."""
-        return facts(json.certain(bodies.PLAIN, body) or bodies.decode(bodies.CHAT, body))
+        return facts(bodies.decode(bodies.CHAT, body, bodies.PLAIN))
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """The whole request in our words."""
-        return hear_chat(json.certain(bodies.KNOWN, body) or bodies.decode(bodies.CHAT, body), body)
+        return hear_chat(bodies.decode(bodies.CHAT, body, bodies.KNOWN), body)
 
 
 def facts(asked: bodies.ChatBody) -> Ask:

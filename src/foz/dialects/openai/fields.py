@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from foz.canon.fault import BadRequest
-from foz.wire.json import MAX_DEPTH, too_deep
+from foz.wire.json import MAX_DEPTH, decode_known, too_deep
 
 T = TypeVar("T")
 
@@ -62,14 +62,19 @@ def invalid(field: str, why: str, code: str | None = "invalid_value") -> BadRequ
     return refusal(f"Invalid value for '{field}': {why}", field, code)
 
 
-def decode(decoder: "msgspec.json.Decoder[T]", body: bytes, words: Words = NO_WORDS) -> T:
-    """The body as the schema has it. Raises BadRequest, naming the field."""
+def decode(
+    decoder: "msgspec.json.Decoder[T]",
+    body: bytes,
+    words: Words = NO_WORDS,
+    known: "msgspec.json.Decoder[T] | None" = None,
+) -> T:
+    """The body as the schema has it, or `known` where that takes it. Raises BadRequest, naming the field."""
     if too_deep(body):
         raise _deep()
     try:
         if not body.isascii():
             body.decode()
-        return decoder.decode(body)
+        return decoder.decode(body) if known is None else decode_known(known, decoder, body)
     except msgspec.ValidationError as error:
         raise explain(str(error), words) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

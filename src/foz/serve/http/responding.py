@@ -66,7 +66,7 @@ class Responding:
             thread = Thread(f"{PREFIX}{turn.id.hex()}", self._clock.now() // 1000, queued=asked.background is True)
             if asked.previous_response_id is not None or isinstance(asked.input, list):
                 thread = await self._on(thread, whose, turn.principal, asked)
-            codec.thread = thread
+            codec.go_on(thread)
             if asked.background:
                 kept = await self._accept(turn, visit, whose, thread)
         except Fault as fault:

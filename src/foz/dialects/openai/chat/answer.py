@@ -355,7 +355,7 @@ def _plain(chunk: Chunk, data: bytes) -> Response | None:
     choice = choices[0]
     said = choice.message or _NOTHING
     text = said.content
-    if not isinstance(text, str) or not text or choice.index or choice.logprobs or not choice.finish_reason:
+    if not isinstance(text, str) or not text or choice.logprobs or not choice.finish_reason:
         return None
     if said.refusal or said.reasoning_content or said.reasoning or said.tool_calls or said.function_call:
         return None

@@ -81,7 +81,7 @@ def hear(asked: schema.Body, body: bytes) -> ChatRequest:
         model=asked.model,
         messages=hear_messages(asked.messages, None if known else body),
         tools=_hear_tools(asked) if asked.tools or asked.functions else (),
-        tool_choice=None if choice is legacy is None else _hear_choice(choice) or _hear_legacy_choice(legacy),
+        tool_choice=None if choice is None and legacy is None else _hear_choice(choice) or _hear_legacy_choice(legacy),
         parallel_tools=asked.parallel_tool_calls,
         response_format=None if asked.response_format is None else _hear_format(asked.response_format),
         reasoning=None if asked.reasoning_effort is None else _hear_effort(asked.reasoning_effort),

@@ -18,7 +18,7 @@ from foz.ports.files import PREFIX
 from foz.wire import json
 
 _BODY = msgspec.json.Decoder(schema.Body)
-_KNOWN = msgspec.json.Decoder(schema.KnownBody)
+_KNOWN: msgspec.json.Decoder[schema.Body] = msgspec.json.Decoder(schema.KnownBody)
 _PARTS = ("text", "image_url", "input_audio", "file", "refusal")
 WORDS: Words = {
     "messages[].role": ("system", "developer", "user", "assistant", "tool", "function"),
@@ -142,16 +142,9 @@ def _needs(asked: schema.Body) -> frozenset[str]:
     return frozenset(needs) if needs else _NOTHING
 
 
-def _read(body: bytes) -> schema.Body:
-    asked = decode(_BODY, body, WORDS)
+def _read(body: bytes, known: "msgspec.json.Decoder[schema.Body] | None" = None) -> schema.Body:
+    asked = decode(_BODY, body, WORDS, known)
     _agree(asked)
-    return asked
-
-
-def _known(body: bytes) -> schema.Body | None:
-    asked = json.certain(_KNOWN, body)
-    if asked is not None:
-        _agree(asked)
     return asked
 
 
@@ -176,8 +169,7 @@ class ChatServer:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """The whole request in our words."""
-        asked = _known(body)
-        return asking.hear(_read(body) if asked is None else asked, body)
+        return asking.hear(_read(body, _KNOWN), body)
 
     def encode_response(self, answer: Answer, request: Request, model: str) -> bytes:
         """A whole answer's body."""

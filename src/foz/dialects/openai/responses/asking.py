@@ -27,7 +27,7 @@ PREFIX = "resp_"
 MOST_TOOLS = 1_000
 LONGEST_ID = 128
 _BODY = msgspec.json.Decoder(schema.Body)
-_KNOWN = msgspec.json.Decoder(schema.KnownBody)
+_KNOWN: msgspec.json.Decoder[schema.Body] = msgspec.json.Decoder(schema.KnownBody)
 _KIND = msgspec.json.Decoder(schema.Kind)
 _TOOL = msgspec.json.Decoder(schema.FunctionTool)
 _NAMED = msgspec.json.Decoder(schema.FunctionChoice)
@@ -51,7 +51,7 @@ _SEALED = "reasoning.encrypted_content"
 
 def heard(body: bytes) -> schema.Body:
     """A body, checked. Raises BadRequest, Unsupported."""
-    asked = json.certain(_KNOWN, body) or decode(_BODY, body, schema.WORDS)
+    asked = decode(_BODY, body, schema.WORDS, _KNOWN)
     _agree(asked)
     return asked
 

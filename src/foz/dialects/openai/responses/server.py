@@ -54,13 +54,18 @@ class ResponsesServer:
 
     def __init__(self, thread: Thread = NO_THREAD) -> None:
         self.thread = thread
-        """It may be put anew until the request is decoded: what a body goes on from is known once it is read."""
         self._read: tuple[bytes, schema.Body] | None = None
         """A body that was checked, and what it says."""
         self._heard: tuple[bytes, ChatRequest] | None = None
         self._encoder: ResponseEncoder | None = None
         self._whole: bytes | None = None
         """An answer that was told at once."""
+
+    def go_on(self, thread: Thread) -> None:
+        """What a body goes on from, which is known once it is read, and must be before it is heard."""
+        if self._heard is not None:
+            raise RuntimeError("a request that was heard already goes on from nothing else")
+        self.thread = thread
 
     def body(self, body: bytes) -> schema.Body:
         """A body, checked once. Raises BadRequest, Unsupported."""

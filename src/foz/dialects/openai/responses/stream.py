@@ -2,8 +2,9 @@
 Events as a response's own, in which items open, grow and close in their order, and each event has its number.
 
 Only one item grows at a time, but for calls: a call that another one follows stays open until its arguments are an
-object, since some models tell of several at once. Items close in the order in which they opened. The whole answer is
-what the last event shows, so that streamed and whole answers cannot drift apart.
+object, since some models tell of several at once. Items close in the order in which they opened. A whole answer is
+what the last event shows, so that streamed and whole ones do not drift apart; of one text it is made at once
+(`whole.py`), and a test holds it to that event.
 """
 
 from collections.abc import Sequence
