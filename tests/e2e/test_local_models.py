@@ -301,6 +301,15 @@ def test_a_killed_engine_cuts_its_streams_and_comes_back(tmp_path: Path) -> None
         assert _engines(gateway) != [engine]
 
 
+def _refuses(port: int) -> bool:
+    """Whether nobody listens there any more: a worker that loses its supervisor closes what it has let in."""
+    try:
+        RawConnection(port, deadline=1).close()
+    except OSError as error:
+        return isinstance(error, ConnectionRefusedError)
+    return False
+
+
 def _soonest(port: int, body: object) -> tuple[int, bytes]:
     """What the first caller is told whom a gateway that starts lets in."""
     found: list[RawConnection] = []
@@ -329,6 +338,7 @@ def test_deployments_survive_the_gateway(tmp_path: Path, workers: str) -> None:
     finally:
         first.kill()
     wait_until(lambda: not _engines(first), "the engine to be gone with the gateway", 10)
+    wait_until(lambda: _refuses(first.port), "its last worker to be gone", 10)
     with ThreadPoolExecutor(1) as pool:
         soonest = pool.submit(_soonest, first.port, body)
         second = _start(tmp_path, "--workers", workers, port=first.port)

@@ -77,7 +77,7 @@ class Line:
     async def ask(self, node: str, method: str, body: bytes) -> Raw:
         """What a node's keeper answers. Raises Down where it cannot be reached."""
         process = self._process
-        if process is None or process.stdin is None or not self.up:
+        if process is None or process.stdin is None or process.stdin.is_closing() or not self.up:
             raise Down("the cluster is not reached just now")
         number = next(self._numbers)
         future: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
@@ -102,7 +102,8 @@ class Line:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             return
         link = structs.replace(self._link, parent=os.getpid())
-        process.stdin.write(encode(link) + b"\n")
+        if not process.stdin.is_closing():  # else it has ended, and says why
+            process.stdin.write(encode(link) + b"\n")
         errors = asyncio.ensure_future(self._hear_errors(process.stderr))
         try:
             while line := await process.stdout.readline():

@@ -20,7 +20,9 @@ async def ordered(process: asyncio.subprocess.Process, order: msgspec.Struct) ->
     """Tells it, on its standard input, what to do. One that has ended meanwhile says so by its exit status."""
     if process.stdin is None:
         raise Bug("an engine without a standard input")
-    with suppress(ConnectionError, BrokenPipeError):
+    if process.stdin.is_closing():  # uvloop takes it for a defect to write there
+        return
+    with suppress(ConnectionError):
         process.stdin.write(msgspec.json.encode(order) + b"\n")
         await process.stdin.drain()
 

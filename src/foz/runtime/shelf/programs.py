@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from foz.canon.fault import Bug, Down, Timeout
+from foz.runtime import saying
 
 T = TypeVar("T")
 LONGEST_LINE = 32 * 2**20
@@ -41,9 +42,7 @@ async def run(
         raise Bug("a program without standard streams")
     last = asyncio.ensure_future(stderr.read())
     try:
-        with suppress(ConnectionError):
-            stdin.write(msgspec.json.encode(order) + b"\n")
-            await stdin.drain()
+        await saying.ordered(process, order)
         while said := await _within(silence, stdout.readline()):
             told(msgspec.json.decode(said, type=line))
         code = await _within(silence, process.wait())
