@@ -90,7 +90,7 @@ def test_tokens_are_counted_where_the_endpoint_counts(name: bytes) -> None:
     assert asked("a").decode_response(Reply(200, ((name, b"many"),), b"[[1]]")).usage is None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.lists(NUMBERS, min_size=3, max_size=3), min_size=1, max_size=4))
 def test_pooled_vectors_come_as_they_are(vectors: list[list[float]]) -> None:
     """Whatever numbers come for however many inputs, they are the answer's, in order."""
@@ -147,7 +147,6 @@ def test_the_hubs_words_in_headers_are_told() -> None:
     assert decode_fault(Reply(429, headers)).retry_after == 7.0
 
 
-@settings(deadline=None)
 @given(
     st.integers(300, 599),
     st.binary(max_size=60) | st.sampled_from([b'{"error":' + b"[" * 300, b'{"error":1}', b"null"]),

@@ -31,7 +31,7 @@ STREAMS = [name for name in CASES if (GOLDEN / name / "stream.sse").exists()]
 WHOLES = [name for name in CASES if (GOLDEN / name / "response.json").exists()]
 KINDS = [known for known in families() if known.prompt is not None]
 WORDS = st.text("abc \n🌊é", max_size=12)
-SLOW = settings(deadline=None, max_examples=100)
+SLOW = settings(max_examples=100)
 
 
 class Told(NamedTuple):

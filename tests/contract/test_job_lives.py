@@ -239,7 +239,7 @@ def test_whatever_is_done_a_store_does_what_the_model_does(new_ground: Callable[
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=25, stateful_step_count=40, deadline=None,
+            max_examples=25, stateful_step_count=40,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )  # fmt: skip

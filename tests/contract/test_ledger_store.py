@@ -329,4 +329,4 @@ class Interleavings(RuleBasedStateMachine):
 
 def test_any_interleaving_gives_exactly_one_end() -> None:
     """Whatever is done in whatever order, each entry ends once, its attempts with it, in both books alike."""
-    run_state_machine_as_test(Interleavings, settings=settings(max_examples=25, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(Interleavings, settings=settings(max_examples=25, stateful_step_count=20))

@@ -29,7 +29,7 @@ STREAMS = [name for name in CASES if (GOLDEN / name / "stream.sse").exists()]
 SPEECH = speech(manner_of(["max_tokens"]), habits)
 THINKING = sorted({pattern.replace("*", "") for one in families() if one.thinking is not None for pattern in one.match})
 USER = (Message("user", (Text("2+2?"),)),)
-SLOW = settings(deadline=None, max_examples=100)
+SLOW = settings(max_examples=100)
 
 
 def read(name: str, file: str) -> Any:

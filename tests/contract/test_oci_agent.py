@@ -221,7 +221,7 @@ def test_status_and_code_decide(status: int, body: bytes, kind: type[Fault]) -> 
     assert type(CLIENT.decode_fault(Reply(status, (), body))) is kind
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_hostile_bytes_are_events_or_a_fault(noise: bytes, at: int) -> None:
     """Any bytes are events that end well or a fault of the dialect's; never another error."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foz.canon.content import Message, Text
@@ -30,7 +30,7 @@ WHOLES = sorted(path.parent.name for path in GOLDEN.glob("*/response.json"))
 ASKED = sorted(path.stem for path in REQUESTS.glob("*.json"))
 PLACE = Place("c")
 CLIENT = ChatClient(PLACE, Memory(PLACE))
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=40)
 
 
 class Told(NamedTuple):

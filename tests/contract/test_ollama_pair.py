@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foz.canon.content import Media, Message, Part, Reasoning, Text, ToolCall, ToolResult
@@ -29,7 +29,7 @@ from foz.wire.http import Reply
 from tests.strategies import BASE64, JSON, NAMES, SCHEMAS, WORDS, raw
 
 CLIENT = WordsClient()
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=60)
 IMAGES = st.lists(st.builds(Media, st.just("image"), data=BASE64), max_size=2)
 ARGUMENTS = st.dictionaries(WORDS, JSON, max_size=3).map(lambda value: msgspec.json.encode(value).decode())
 CALLS = st.builds(ToolCall, NAMES, NAMES, ARGUMENTS)

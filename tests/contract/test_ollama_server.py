@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foz.canon.content import Media, Message, Reasoning, Text, ToolCall, ToolResult
@@ -35,7 +35,7 @@ from tests.strategies import NAMES
 
 CHAT, GENERATE, EMBED, OLDER = ChatServer(), GenerateServer(), EmbedServer(), EmbedServer(older=True)
 CLIENT = WordsClient()
-SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=25)
 SERVERS = (CHAT, GENERATE, EMBED, OLDER)
 PIXEL = "iVBORw0KGgoAAAAN"
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}

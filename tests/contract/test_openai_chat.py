@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foz.canon.estimate import at_least
@@ -29,7 +29,7 @@ WHOLES = [name for name in CASES if (GOLDEN / name / "response.json").exists()]
 SERVER, CLIENT, RELAY = ChatServer(), ChatClient(), ChatRelay()
 UPSTREAM = "up-1"
 DONE = b"data: [DONE]\n\n"
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=60)
 
 
 class Told(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -42,7 +42,7 @@ STREAMS = [name for name in CASES if (GOLDEN / name / "stream.sse").exists()]
 WHOLES = [name for name in CASES if (GOLDEN / name / "response.json").exists()]
 SERVER, CLIENT, RELAY = CompletionServer(), CompletionClient(), CompletionRelay()
 DONE = b"data: [DONE]\n\n"
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=60)
 
 
 class Told(NamedTuple):

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -24,7 +24,7 @@ from tests.strategies import event_lists
 
 Wire = dict[str, Any]
 ID = "resp_0123456789abcdef0123456789abcdef"
-SLOW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=60)
 THREAD = Thread(ID, 1_764_000_000)
 
 

@@ -344,7 +344,7 @@ ANYTHING = st.recursive(
 def test_anything_anywhere_is_refused_or_lawful(house: House, one: Operation) -> None:
     """Whatever JSON stands at any place of the example is taken, or refused in the path's own words."""
 
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=25, derandomize=True, database=None)
     @given(st.sampled_from([*places(one.sample), ("unknown",)]), ANYTHING)
     def attack(place: Place, value: object) -> None:
         body = encode({**one.sample, "unknown": value} if place == ("unknown",) else put(one.sample, place, value))

@@ -303,7 +303,7 @@ def _as_dicts(answers: list[Message]) -> list[dict[str, Any]]:
     return chunks
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(asked=REQUESTS)
 def test_rest_and_grpc_are_the_same(house: House, asked: dict[str, Any]) -> None:
     """For the same request both give the same answer or refusal, and entries that differ in the skin alone."""

@@ -62,7 +62,7 @@ def shown(reports: Reports, content: ContentFiles, reader: Principal, query: str
     return asyncio.run(ask())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(READERS),
     st.integers(1, 200),

@@ -207,7 +207,7 @@ def test_openais_own_fields_are_kept() -> None:
     assert request.vendor == {"openai": {"service_tier": Raw(b'"flex"')}}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(min_size=1),
     st.integers(0, 3),

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import dialects
@@ -163,7 +163,7 @@ def streams(draw: st.DrawFn, upstream: Dialect) -> list[bytes]:
 
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda one: one.name)
 @pytest.mark.parametrize("upstream", UPSTREAMS, ids=lambda one: one.name)
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(data=st.data())
 def test_words_that_pass_are_heard_as_those_that_are_told(
     upstream: Dialect, caller: Dialect, data: st.DataObject

@@ -140,7 +140,7 @@ def _errors(value: Any, schema: dict[str, Any]) -> list[str]:
     return [error.message for error in checker.iter_errors(value)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SCHEMAS, PROMPTS)
 def test_any_satisfiable_schema_is_satisfied(schema: dict[str, Any], prompt: str) -> None:
     """Whatever nests, is bounded, listed, formatted, nullable or a choice: jsonschema finds no error in the value."""
@@ -149,7 +149,7 @@ def test_any_satisfiable_schema_is_satisfied(schema: dict[str, Any], prompt: str
     assert _errors(msgspec.json.decode(msgspec.json.encode(value)), schema) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     SCHEMAS,
     st.recursive(

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -63,7 +63,7 @@ def heard(**said: Any) -> Response:
     return MessagesClient().decode_response(Reply(200, (), msgspec.json.encode({**HEAD, **said})))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+@settings(max_examples=300)
 @given(ANSWERS)
 def test_a_whole_answer_is_the_fold_of_its_events(said: dict[str, Any]) -> None:
     """However a whole answer is read, one text or many blocks, it is the fold of what its blocks say one by one."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw, structs
 
@@ -423,7 +423,6 @@ def test_a_relayed_body_keeps_all_but_the_model() -> None:
     assert call.header(b"anthropic-version") == b"2023-06-01"
 
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Machines that do much else are slow."""
 TEXTS = st.text(min_size=1, max_size=8)
 IDS = st.from_regex(r"[a-zA-Z0-9_-]{1,8}", fullmatch=True)
@@ -457,7 +456,6 @@ TURNS = st.one_of(
 )
 
 
-@UNHURRIED
 @given(st.lists(TURNS, min_size=1, max_size=4), st.none() | TEXTS | st.lists(WORDS | MARKED, min_size=1, max_size=2))
 def test_what_is_heard_is_said_again(turns: list[Any], system: Any) -> None:
     """A body that is heard, said and heard again is the same conversation, and is said in the same words."""
@@ -471,7 +469,6 @@ def test_what_is_heard_is_said_again(turns: list[Any], system: Any) -> None:
     assert msgspec.json.encode(say(again, "m")) == written
 
 
-@UNHURRIED
 @given(st.lists(TURNS, min_size=1, max_size=5), st.none() | TEXTS)
 def test_what_others_say_beside_a_message_changes_nothing(turns: list[Any], system: Any) -> None:
     """Messages of one text, which are said in a shorter way, are said as those that bear other dialects' fields."""
@@ -491,7 +488,6 @@ ANYTHING = st.recursive(
 )
 
 
-@UNHURRIED
 @given(ANYTHING)
 def test_hostile_bodies_are_bad_requests(content: Any) -> None:
     """Whatever stands where content, a system or tools should, the body is taken or refused as a fault."""

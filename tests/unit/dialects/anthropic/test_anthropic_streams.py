@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -235,7 +235,6 @@ def test_a_refusal_is_text_that_ends_as_one() -> None:
     assert frames(stream(events))[-2]["delta"]["stop_reason"] == "refusal"
 
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Machines that do much else are slow."""
 PIECES = st.text(min_size=1, max_size=6)
 OBJECTS = st.dictionaries(PIECES, st.integers(-(2**70), 2**70) | PIECES | st.floats(0, 1), max_size=2)
@@ -266,7 +265,6 @@ def spoken(answer: Response) -> Any:
     return choice.text, choice.reasoning, calls, choice.reason, answer.usage
 
 
-@UNHURRIED
 @given(answers(), st.integers(1, 40))
 def test_what_goes_out_comes_in_again(events: list[Event], size: int) -> None:
     """A stream that is told and heard again is the same answer, however it is cut, with each call whole and apart."""
@@ -278,7 +276,6 @@ def test_what_goes_out_comes_in_again(events: list[Event], size: int) -> None:
     assert spoken(CLIENT.decode_response(Reply(200, (), whole))) == spoken(fold(events))
 
 
-@UNHURRIED
 @given(answers(), st.integers(1, 40))
 def test_what_passes_is_counted_and_renamed(events: list[Event], size: int) -> None:
     """Passed on, a stream has the public name, says the same, and its counts and its content are known."""
@@ -301,7 +298,6 @@ def test_what_passes_is_counted_and_renamed(events: list[Event], size: int) -> N
     ) + sum(len(event.name) for event in events if isinstance(event, CallOpened))
 
 
-@UNHURRIED
 @given(answers(), st.data())
 def test_a_stream_that_is_cut_never_ends_well(events: list[Event], data: st.DataObject) -> None:
     """Cut anywhere before its last frame, a stream is Cut or Garbled, heard or passed on."""
@@ -313,7 +309,6 @@ def test_a_stream_that_is_cut_never_ends_well(events: list[Event], data: st.Data
             read()
 
 
-@UNHURRIED
 @given(st.binary(max_size=200) | answers().map(stream), st.binary(max_size=20), st.integers(0, 400))
 def test_hostile_bytes_are_faults(data: bytes, junk: bytes, at: int) -> None:
     """Whatever an upstream sends is an answer or a fault, and nothing else is raised."""

@@ -21,7 +21,7 @@ from foz.wire.http import Reply
 from tests.strategies import JSON, WORDS, bent
 
 SERVER = ChatServer()
-MANY = settings(max_examples=200, deadline=None)
+MANY = settings(max_examples=200)
 
 # What is asked.
 
