@@ -103,8 +103,8 @@ class SqliteJobs:
             row = connection.execute(_SQL[how], (id,)).fetchone()
             if row is None:
                 return False
-            number, principal, key = row
-            connection.execute(_SQL["forget_log"], _places(int(str(number))))
+            number, (principal, key) = _number(row), row[1:]
+            connection.execute(_SQL["forget_log"], _places(number))
             connection.execute(_SQL["forget_order"], (number,))
             connection.execute(_SQL["free_key"], (principal, key, id))
             return True

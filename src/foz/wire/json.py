@@ -38,12 +38,14 @@ def valid(data: bytes) -> bool:
     return True
 
 
-def decode_known(known: "msgspec.json.Decoder[T]", decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+def decode_known(known: "msgspec.json.Decoder[T] | None", decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     """A body as `known` has it, of which then nothing is lost; as the other decoder has it where it says more."""
-    try:
-        return known.decode(body)
-    except msgspec.ValidationError:
-        return decoder.decode(body)
+    if known is not None:
+        try:
+            return known.decode(body)
+        except msgspec.ValidationError:
+            pass
+    return decoder.decode(body)
 
 
 def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:

@@ -47,7 +47,7 @@ def decode(
     try:
         if not at and not body.isascii():
             body.decode()
-        return decoder.decode(body) if known is None else decode_known(known, decoder, body)
+        return decode_known(known, decoder, body)
     except msgspec.ValidationError as error:
         raise explain(str(error), at) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

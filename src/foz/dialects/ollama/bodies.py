@@ -218,7 +218,7 @@ def decode(decoder: "msgspec.json.Decoder[T]", body: bytes, known: "msgspec.json
     try:
         if not body.isascii():
             body.decode()
-        return decoder.decode(body) if known is None else decode_known(known, decoder, body)
+        return decode_known(known, decoder, body)
     except msgspec.ValidationError as error:
         raise _explain(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -42,6 +42,12 @@ end
 local function free_key(id, named)
     if named and redis.call('HGET', named, 'id') == id then redis.call('DEL', named) end
 end
+local function gone(id, principal)
+    redis.call('DEL', at(id), log_at(id))
+    for _, name in ipairs({'waiting', 'ended', 'dead', 'all'}) do redis.call('ZREM', set(name), id) end
+    if principal then redis.call('ZREM', set('of:' .. principal), id) end
+    said_end(id)
+end
 local function jobs(ids, home)
     local found = {}
     for _, id in ipairs(ids) do
@@ -81,18 +87,14 @@ local id = ARGV[1]
 local found = redis.call('HMGET', at(id), 'state', 'epoch', 'shared', 'named', 'principal')
 if found[1] ~= 'pending' or found[2] ~= '0' or found[3] then return end
 free_key(id, found[4])
-redis.call('DEL', at(id))
-for _, name in ipairs({'waiting', 'all', 'of:' .. found[5]}) do redis.call('ZREM', set(name), id) end
-said_end(id)
+gone(id, found[5])
 
 -- name: remove
 local id = ARGV[1]
 local found = redis.call('HMGET', at(id), 'state', 'named', 'principal')
 if not found[1] or found[1] == 'pending' or found[1] == 'processing' then return end
 free_key(id, found[2])
-redis.call('DEL', at(id), log_at(id))
-for _, name in ipairs({'ended', 'dead', 'all', 'of:' .. found[3]}) do redis.call('ZREM', set(name), id) end
-said_end(id)
+gone(id, found[3])
 
 -- name: find
 return job(ARGV[1])
@@ -218,10 +220,6 @@ return found
 local before, most = unpack(ARGV)
 local ids = redis.call('ZRANGEBYSCORE', set('ended'), '-inf', before, 'LIMIT', 0, most)
 for _, id in ipairs(ids) do
-    local principal = redis.call('HGET', at(id), 'principal')
-    redis.call('DEL', at(id), log_at(id))
-    for _, name in ipairs({'ended', 'dead', 'all'}) do redis.call('ZREM', set(name), id) end
-    if principal then redis.call('ZREM', set('of:' .. principal), id) end
-    said_end(id)
+    gone(id, redis.call('HGET', at(id), 'principal'))
 end
 return #ids
